@@ -1,0 +1,42 @@
+# The front desk. `make demo` and `make test` need only python3 (with pip and venv) and a C compiler.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+WORKERS ?= 2
+PYTEST ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## +/|/' | awk -F'|' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo  ## install, compile a new optimizer, race it against torch's AdamW (3 minutes)
+	$(BIN)/stepc demo
+
+test: $(VENV)/.dev  ## the whole test suite (up to 20 minutes on 2 cores); PYTEST="-k name" for a part
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+check: $(VENV)/.dev  ## format, lint, types, and that generated/ is what specs/ says
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/stepc compile --all --check
+
+build: $(VENV)/.dev  ## write generated/ again from specs/
+	$(BIN)/stepc compile --all
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[triton,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[triton,demo,dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,1 @@
+"""stepc: a compiler for optimizer steps."""

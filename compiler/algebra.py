@@ -1,0 +1,110 @@
+"""The only door to sympy. The compiler's trees keep the author's form; sympy is asked questions.
+
+    equal(a, b)                    whether two host expressions are the same function
+    product_of_combinations(...)   the sum over (sum a_i x_i)(sum b_j y_j), term by term
+
+Spec text never reaches sympy: expressions are built node by node from the tree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from ..dsl.levels import Level
+from ..dsl.model import Apply, Const, Expr, Read
+from .ir import Graph, Node
+
+
+def thaw(expr: Expr) -> Any:
+    """A host expression as sympy's, names as positive reals; words and unknown heads as symbols."""
+    match expr:
+        case Const(value=bool() as value):
+            return sympy.Integer(int(value))
+        case Const(value=int() as value):
+            return sympy.Integer(value)
+        case Const(value=float() as value):
+            return sympy.Rational(str(value)) if abs(value) < 1e300 else sympy.oo
+        case Apply(op="add" | "sub" | "mul" | "div" | "pow" | "neg" | "sqrt", args=args):
+            values = [thaw(arg) for arg in args]
+            match expr.op:
+                case "add":
+                    return values[0] + values[1]
+                case "sub":
+                    return values[0] - values[1]
+                case "mul":
+                    return values[0] * values[1]
+                case "div":
+                    return values[0] / values[1]
+                case "pow":
+                    return values[0] ** values[1]
+                case "neg":
+                    return -values[0]
+                case _:
+                    return sympy.sqrt(values[0])
+        case Read():
+            return sympy.Symbol(f"{expr.kind}.{expr.name}", positive=True)
+        case _:
+            return sympy.Symbol(repr(expr), positive=True)
+
+
+def equal(a: Expr, b: Expr) -> bool:
+    """Whether sympy proves that `a` and `b` agree for all positive values of their names."""
+    if a == b:
+        return True
+    difference = thaw(a) - thaw(b)
+    return bool(difference == 0 or sympy.simplify(difference) == 0)
+
+
+def product_of_combinations(
+    graph: Graph, left: dict[Node, Node], right: dict[Node, Node], level: Level
+) -> Node:
+    """Nodes for sum((sum a_i x_i) * (sum b_j y_j), per level), as sums of x_i * y_j times
+    coefficients. sympy expands the product and collects equal pairs, so x*y and y*x are taken once
+    and a pair whose coefficient vanishes is not taken at all."""
+    elements = list(dict.fromkeys([*left, *right]))
+    symbols = {x: sympy.Symbol(f"x{i}", commutative=True) for i, x in enumerate(elements)}
+    coefficients: dict[Any, Node] = {}
+    sides: list[Any] = []
+    for side in (left, right):
+        terms = sympy.Integer(0)
+        for x, c in side.items():
+            if c.op == "const" and isinstance(c.attr, float):
+                terms += sympy.Rational(str(c.attr)) * symbols[x]
+            else:
+                name = next((s for s, n in coefficients.items() if n is c), None)
+                if name is None:
+                    name = sympy.Symbol(f"c{len(coefficients)}")
+                    coefficients[name] = c
+                terms += name * symbols[x]
+        sides.append(terms)
+    polynomial = sympy.Poly(sympy.expand(sides[0] * sides[1]), *symbols.values())
+    result: Node | None = None
+    for powers, coefficient in polynomial.terms():
+        pair = [x for x, power in zip(elements, powers, strict=True) for _ in range(power)]
+        product = graph.node("mul", pair[0], pair[1])
+        total = graph.node("sum", product, level=level)
+        term = graph.node("mul", freeze(coefficient, graph, coefficients), total)
+        result = term if result is None else graph.node("add", result, term)
+    assert result is not None
+    return result
+
+
+def freeze(expr: Any, graph: Graph, names: dict[Any, Node]) -> Node:
+    """A sympy polynomial in `names` as nodes. Raises ValueError for anything else."""
+    if expr.is_Number:
+        return graph.const(float(expr))
+    if expr.is_Symbol:
+        return names[expr]
+    if expr.is_Pow and expr.exp == 2:
+        base = freeze(expr.base, graph, names)
+        return graph.node("mul", base, base)
+    if expr.is_Add or expr.is_Mul:
+        op = "add" if expr.is_Add else "mul"
+        parts = sorted(expr.args, key=str)
+        result = freeze(parts[0], graph, names)
+        for part in parts[1:]:
+            result = graph.node(op, result, freeze(part, graph, names))
+        return result
+    raise ValueError(f"no node for {expr}")

@@ -1,0 +1,209 @@
+"""The program: one path through a step as a graph of values, each at a level.
+
+A step branches only on host conditions, so it is a small decision tree whose leaves are
+straight-line programs. A leaf is a graph of `Node`s: equal nodes are one object (`Graph` interns
+them), so what is computed twice is shared by construction.
+
+    param' = sub(load param, mul(operand lr, load m))        at level element
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..dsl import model
+from ..dsl.levels import ELEMENT, GLOBAL, Level, join
+from ..dsl.source import Span
+
+# What a node's `op` may be, besides the elementwise operations named as in the language:
+#   load     attr = stream name               the value a stream held when the step began
+#   operand  attr = model.Expr (host)         a number computed on the host, in float64
+#   const    attr = number
+#   sum, max, min (one argument)              reductions; the node's level is the result's
+#   matmul, transpose                         matrices
+#   spread                                    a coarser value, given its state's level
+#   value    attr = slot name                 made by an earlier step of the plan
+#   fresh    attr = stream name               a stream's content after an earlier sweep wrote it
+#   codec operations of compiler/codecs.py    encode and decode
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One value. Equal values are the same object; `label` and `span` only serve the reader."""
+
+    op: str
+    args: tuple[Node, ...]
+    level: Level
+    attr: object = None
+    label: str = ""
+    span: Span | None = field(default=None, repr=False)
+
+    @property
+    def is_host(self) -> bool:
+        return self.op in ("operand", "const")
+
+
+REDUCTIONS = frozenset({"sum", "max", "min"})
+MATRIX = frozenset({"matmul", "transpose"})
+
+
+class Graph:
+    """Makes nodes, one object per distinct value, and infers their levels."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Node] = {}
+
+    def node(
+        self, op: str, *args: Node, level: Level | None = None, attr: object = None, span: Span | None = None
+    ) -> Node:
+        """The node for `op(args)`; its level is the join of its arguments' unless given."""
+        if level is None:
+            level = GLOBAL
+            for arg in args:
+                level = join(level, arg.level) or ELEMENT
+        key = (op, tuple(map(id, args)), level, type(attr), attr)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = Node(op, args, level, attr, span=span)
+        return known
+
+    def const(self, value: float) -> Node:
+        return self.node("const", attr=float(value), level=GLOBAL)
+
+    def rewrite(self, roots: Iterable[Node], rule: Callable[[Node], Node]) -> dict[Node, Node]:
+        """Bottom-up: every node is rebuilt from its rewritten arguments, then given to `rule`.
+        Labels and spans follow the value. Returns the new node of every node reached."""
+        new: dict[Node, Node] = {}
+        for node in ordered(roots):
+            args = tuple(new[arg] for arg in node.args)
+            rebuilt = node
+            if any(a is not b for a, b in zip(args, node.args, strict=True)):
+                rebuilt = self.node(node.op, *args, level=node.level, attr=node.attr, span=node.span)
+                rebuilt.label = rebuilt.label or node.label
+            result = rule(rebuilt)
+            if result is not node:
+                result.label = result.label or node.label
+                result.span = result.span or node.span
+            new[node] = result
+        return new
+
+
+def ordered(roots: Iterable[Node]) -> Iterator[Node]:
+    """Every node reachable from `roots`, arguments before users, in a fixed order."""
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, expanded = stack.pop()
+        if node in seen:
+            continue
+        if expanded:
+            seen.add(node)
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A tensor in memory that a step reads or writes: param, grad, or (part of) a state.
+
+    dtype: `param` or `grad` (that tensor's own), `real` (the arithmetic's: float32, or float64
+    beside a float64 parameter), or a plain name: uint8, float32, bfloat16, float16.
+    `initial`: what the runtime fills it with when it makes it: a number, or `param`.
+    `codec`: the storage line of a quantized state, until `passes/store.py` has spelled it out.
+    """
+
+    name: str
+    level: Level
+    dtype: str = "real"
+    initial: float | str = 0.0
+    codec: model.Storage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    stream: Stream
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One leaf: what one call of the step does to a tensor, under `decisions`."""
+
+    name: str
+    graph: Graph
+    decisions: tuple[tuple[model.Expr, bool], ...]
+    streams: tuple[Stream, ...]
+    stores: tuple[Store, ...]
+    lets: tuple[tuple[str, model.Expr], ...] = ()  # host locals, in order
+    host_stores: tuple[tuple[str, model.Expr], ...] = ()  # host states and their new values
+    counts: bool = True  # False: the call was skipped, t stays
+    rounding: model.Rounding = model.Rounding()
+
+    def stream(self, name: str) -> Stream:
+        return next(stream for stream in self.streams if stream.name == name)
+
+    def mapped(self, rule: Callable[[Node], Node]) -> Program:
+        """The same program with `rule` applied bottom-up to every value it stores."""
+        new = self.graph.rewrite([store.value for store in self.stores], rule)
+        return replace_stores(self, tuple(Store(s.stream, new[s.value]) for s in self.stores))
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """An inner node of the decision tree: a host condition. `lets` are the host locals that the
+    condition may read."""
+
+    condition: model.Expr
+    lets: tuple[tuple[str, model.Expr], ...]
+    then: Tree
+    otherwise: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A leaf for tensors the optimizer does not take (`requires`)."""
+
+    message: str
+
+
+Tree = Decide | Program | Refuse
+
+
+def leaves(tree: Tree) -> Iterator[Program]:
+    """The programs of a tree, left to right."""
+    match tree:
+        case Program():
+            yield tree
+        case Decide(then=then, otherwise=otherwise):
+            yield from leaves(then)
+            yield from leaves(otherwise)
+        case Refuse():
+            return
+
+
+def map_leaves(tree: Tree, rule: Callable[[Program], Program]) -> Tree:
+    """The tree with every program replaced; the same object if nothing changed."""
+    match tree:
+        case Program():
+            return rule(tree)
+        case Refuse():
+            return tree
+        case Decide():
+            then, otherwise = map_leaves(tree.then, rule), map_leaves(tree.otherwise, rule)
+            if then is tree.then and otherwise is tree.otherwise:
+                return tree
+            return Decide(tree.condition, tree.lets, then, otherwise)
+
+
+def replace_stores(program: Program, stores: tuple[Store, ...]) -> Program:
+    if all(a.value is b.value for a, b in zip(stores, program.stores, strict=False)) and len(
+        stores
+    ) == len(program.stores):
+        return program
+    return Program(
+        program.name, program.graph, program.decisions, program.streams, stores, program.lets,
+        program.host_stores, program.counts, program.rounding,
+    )  # fmt: skip

@@ -1,0 +1,90 @@
+"""Model to decision tree: every path that host conditions can choose becomes a program.
+
+    when t % k == 0: ...        Decide(t % k == 0, <program with the body>, <program without>)
+
+A model is traced from top to bottom under the decisions taken so far; where a host condition is
+met that is not decided yet, tracing starts again with it true and with it false. So control flow
+costs nothing inside a kernel, and a condition written twice is decided once. Host values stay
+expressions (computed once per step, in float64); `def`s, `extends` and modifiers are gone already.
+
+Does not know how states are stored (`passes/store.py`), nor how many passes a program needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dsl.diagnostics import Diagnostic, SpecError
+from ..dsl.levels import ELEMENT
+from ..dsl.model import Branch, Expr, Model, Unsupported
+from ..dsl.source import Span
+from .ir import Decide, Program, Refuse, Tree
+from .trace import Refused, Trace, Undecided
+
+_MOST_LEAVES = 512
+
+Decisions = tuple[tuple[Expr, bool], ...]
+
+
+def lower(model: Model) -> Tree:
+    """The decision tree of `model`.
+
+    Raises SpecError (E5xx) for what is understood but not compiled yet.
+    """
+    refuse_unsupported(model)
+    return _Grower(model).grow(())
+
+
+@dataclass(slots=True)
+class _Grower:
+    model: Model
+    leaves: int = 0
+
+    def grow(self, decisions: Decisions) -> Tree:
+        trace = Trace(self.model, dict(decisions))
+        try:
+            program = trace.run()
+        except Undecided as undecided:
+            return Decide(
+                undecided.condition,
+                undecided.lets,
+                self.grow((*decisions, (undecided.condition, True))),
+                self.grow((*decisions, (undecided.condition, False))),
+            )
+        except Refused as refused:
+            return Refuse(refused.message)
+        self.leaves += 1
+        if self.leaves > _MOST_LEAVES:
+            raise SpecError(
+                Diagnostic(
+                    "E510",
+                    f"`{self.model.name}` branches into more than {_MOST_LEAVES} paths",
+                    trace.last_span,
+                    "use `where` for choices inside arithmetic, or fewer `when`s",
+                )
+            )
+        return Program(
+            self.model.name, trace.graph, decisions, trace.streams(), trace.stores(),
+            tuple(trace.lets), tuple(trace.host_stores.items()), trace.counts, trace.model.rounding,
+        )  # fmt: skip
+
+
+def refuse_unsupported(model: Model) -> None:
+    """Raise one SpecError with everything in the model (and its routes) that is not compiled."""
+    found: list[Unsupported] = list(model.unsupported)
+    stack: list[Branch] = list(model.route)
+    while stack:
+        branch = stack.pop()
+        found += branch.model.unsupported
+        stack += branch.model.route
+    if found:
+        raise SpecError(*(_not_compiled(u.code, u.what, u.span) for u in dict.fromkeys(found)))
+
+
+def _not_compiled(code: str, what: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        code, f"{what}: understood, not compiled yet", span, "the naive interpreter may still run it"
+    )
+
+
+__all__ = ["ELEMENT", "lower", "refuse_unsupported"]

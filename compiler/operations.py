@@ -1,0 +1,190 @@
+"""One operation of the language as nodes: reductions in terms of sum, max and min; `mean`, `norm`,
+`lerp` and their like spelled out.
+
+    lerp(a, b, w)          (1 - w)*a + w*b          w on the host
+    mean(x, per rows)      sum(x, per rows) * (1 / cols)
+    norm(x)                sqrt(sum(x*x))
+
+Elementwise operations keep their names. What a reduction to the same level means is the identity
+(a partition may turn out to be `element`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..dsl.diagnostics import Diagnostic, SpecError
+from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level, refines
+from ..dsl.model import Apply, Const, Expr, Read, constant
+from ..dsl.source import Span
+from .hosts import apply
+from .ir import Graph, Node
+
+_REDUCTIONS = frozenset(
+    {"sum", "mean", "max", "min", "norm", "rms", "std", "dot", "count"}
+)  # fmt: skip
+_ELEMENTARY = frozenset(
+    {
+        "neg", "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge",
+        "and", "or", "not", "where", "sqrt", "rsqrt", "exp", "log", "abs", "sign", "sign_bit",
+        "maximum", "minimum", "clamp", "floor", "ceil", "round", "tanh", "sigmoid", "softplus",
+        "atan2", "sin", "cos", "erf", "log2", "exp2", "cbrt",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Operations:
+    """Makes nodes in `graph`; `value`, `host` and `level` are the trace's views of names."""
+
+    graph: Graph
+    value: Callable[[Expr], Node]
+    host: Callable[[Expr], Expr]
+    level: Callable[[Level], Level]
+
+    def apply(self, expr: Apply) -> Node:
+        """The node of a device operation."""
+        op, span = expr.op, expr.span
+        if op in _REDUCTIONS and expr.per is not None:
+            return self._reduction(expr, self.level(expr.per))
+        if op == "lerp":
+            return self._lerp(expr)
+        if op == "square":
+            return self._square(self.value(expr.args[0]))
+        if op in ("matmul", "transpose"):
+            args = [self.value(arg) for arg in expr.args]
+            level = self._matrix_level(expr.level)
+            return self.graph.node(op, *args, level=level, span=span)
+        if op == "cast":
+            name = _word(expr)
+            return self.graph.node("cast", self.value(expr.args[0]), attr=name, span=span)
+        if op in _ELEMENTARY:
+            return self.graph.node(op, *(self.value(arg) for arg in expr.args), span=span)
+        raise SpecError(
+            Diagnostic("E511", f"`{op}` is understood, not compiled yet", span,
+                       "the naive interpreter may still run it")
+        )  # fmt: skip
+
+    def _lerp(self, expr: Apply) -> Node:
+        a, b = self.value(expr.args[0]), self.value(expr.args[1])
+        weight = expr.args[2]
+        if weight.host:
+            w = self.host(weight)
+            keep = apply("sub", constant(1, weight.span), w)
+            return self._add(
+                self._mul(self._operand(keep, weight.span), a), self._mul(self._operand(w, weight.span), b)
+            )
+        w_node = self.value(weight)
+        return self._add(a, self._mul(w_node, self.graph.node("sub", b, a)))
+
+    def _matrix_level(self, level: Level) -> Level:
+        """matrix(rows, cols) is the parameter's own shape: an element level like any other."""
+        facts = [arg.name if isinstance(arg, Read) and arg.kind == "fact" else "" for arg in level.args]
+        if level.kind == "matrix" and facts == ["rows", "cols"]:
+            return ELEMENT
+        return self.level(level)
+
+    # ------------------------------------------------------------ reductions
+
+    def _reduction(self, expr: Apply, per: Level) -> Node:
+        x = self.value(expr.args[0])
+        op, span = expr.op, expr.span
+        if op == "dot":
+            x = self._mul(x, self.value(expr.args[1]))
+        if x.is_host and x.level == GLOBAL:
+            x = self.graph.node("spread", x, level=TENSOR if per == GLOBAL else ELEMENT)
+        same = refines(per, x.level)
+        match op:
+            case "sum" | "dot":
+                return x if same else self._sum(x, per, span)
+            case "count":
+                return x if same else self._sum(self._number(x), per, span)
+            case "max" | "min":
+                return x if same else self.graph.node(op, x, level=per, span=span)
+            case "mean":
+                return self._number(x) if same else self._mean(x, per, span)
+            case "norm":
+                return self._sqrt(self._square(x) if same else self._sum(self._square(x), per, span))
+            case "rms":
+                return self._sqrt(self._square(x) if same else self._mean(self._square(x), per, span))
+            case _:
+                return self._std(x, per, expr)
+
+    def _std(self, x: Node, per: Level, expr: Apply) -> Node:
+        centre = self.graph.node("sub", x, self._mean(x, per, expr.span))
+        options = dict(expr.options)
+        unbiased = options.get("unbiased")
+        if unbiased is not None and isinstance(unbiased, Const) and unbiased.value:
+            squares = self._sum(self._square(centre), per, expr.span)
+            less = self.graph.node("sub", self._count(x.level, per, expr.span), self.graph.const(1))
+            return self._sqrt(self.graph.node("div", squares, less))
+        return self._sqrt(self._mean(self._square(centre), per, expr.span))
+
+    def _sum(self, x: Node, per: Level, span: Span) -> Node:
+        return self.graph.node("sum", self._number(x), level=per, span=span)
+
+    def _mean(self, x: Node, per: Level, span: Span) -> Node:
+        return self.graph.node("div", self._sum(x, per, span), self._count(x.level, per, span))
+
+    def _count(self, fine: Level, per: Level, span: Span) -> Node:
+        """How many cells of `fine` a cell of `per` holds, on the host where facts tell."""
+        cells = self._cells(fine, span)
+        if per == TENSOR and cells is not None:
+            return self._operand(cells, span)
+        if per.kind == "rows" and fine == ELEMENT:
+            return self._operand(_fact("cols", span), span)
+        if per.kind == "cols" and fine == ELEMENT:
+            return self._operand(_fact("rows", span), span)
+        if per.kind == "heads" and fine == ELEMENT:
+            return self._operand(apply("div", _fact("numel", span), per.args[0]), span)
+        if per.is_coarse and cells is not None:
+            return self.graph.node("sum", self._operand(cells, span), level=per, span=span)
+        one = self.graph.node("spread", self.graph.const(1), level=fine)
+        return self.graph.node("sum", one, level=per, span=span)
+
+    def _cells(self, level: Level, span: Span) -> Expr | None:
+        """The number of cells in a tensor, as a host value of level tensor."""
+        if level == ELEMENT:
+            return _fact("numel", span)
+        if level.kind in ("rows", "cols"):
+            return _fact(level.kind, span)
+        if level.kind == "heads":
+            return level.args[0]
+        if level == TENSOR:
+            return Const(1, level=TENSOR, host=True, span=span)
+        return None
+
+    # ------------------------------------------------------------ small ones
+
+    def _operand(self, expr: Expr, span: Span) -> Node:
+        if isinstance(expr, Const) and expr.level != TENSOR and not isinstance(expr.value, str):
+            return self.graph.const(float(expr.value))
+        return self.graph.node("operand", attr=expr, level=expr.level, span=span)
+
+    def _number(self, x: Node) -> Node:
+        """A comparison's outcome as 0 or 1, so that it can be added up."""
+        if x.op in ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"):
+            return self.graph.node("where", x, self.graph.const(1), self.graph.const(0))
+        return x
+
+    def _square(self, x: Node) -> Node:
+        return self.graph.node("mul", x, x)
+
+    def _sqrt(self, x: Node) -> Node:
+        return self.graph.node("sqrt", x)
+
+    def _add(self, a: Node, b: Node) -> Node:
+        return self.graph.node("add", a, b)
+
+    def _mul(self, a: Node, b: Node) -> Node:
+        return self.graph.node("mul", a, b)
+
+
+def _fact(name: str, span: Span) -> Expr:
+    return Read("fact", name, level=TENSOR, host=True, span=span)
+
+
+def _word(expr: Apply) -> str:
+    target = expr.args[1]
+    return str(target.value) if isinstance(target, Const) else ""

@@ -1,0 +1,120 @@
+"""Move what touches no tensor to the host, and gather such factors into one.
+
+Before:  lr * ((m / c1) / (sqrt(v / c2) + eps))        c1 = 1 - beta1^t, c2 = 1 - beta2^t
+After:   (lr / c1 * m) / (sqrt(v * (1 / c2)) + eps)    `lr / c1` and `1 / c2` computed once, in float64
+
+In a product the host's factors become one operand, then come factors per tensor, then those per
+row, then those per element: a coarse product is computed once per tensor, not per element. Only
+products that nobody else reads are taken apart. Does not touch sums.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ...dsl.levels import GLOBAL, TENSOR
+from ...dsl.model import Const, Expr, constant
+from ...dsl.source import Source, Span
+from ..hosts import apply
+from ..ir import Graph, Node, Program, ordered
+
+_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
+_HOST_OPERATIONS = frozenset(
+    {"add", "sub", "mul", "div", "neg", "pow", "sqrt", "exp", "log", "abs", "maximum", "minimum"}
+)
+
+
+def hoist(program: Program) -> Program:
+    """Fold host arithmetic into operands, then regroup products."""
+    graph = program.graph
+    program = program.mapped(lambda node: _fold(node, graph))
+    uses = Counter(arg for node in ordered(s.value for s in program.stores) for arg in node.args)
+    return program.mapped(lambda node: _regroup(node, graph, uses))
+
+
+def _expr(node: Node) -> Expr:
+    if isinstance(node.attr, float):
+        value = int(node.attr) if node.attr.is_integer() and abs(node.attr) < 2**53 else node.attr
+        return constant(value, _NOWHERE)
+    assert isinstance(node.attr, Const | Expr)
+    return node.attr
+
+
+def _operand(graph: Graph, expr: Expr) -> Node:
+    if isinstance(expr, Const) and not isinstance(expr.value, str):
+        return graph.const(float(expr.value))
+    return graph.node("operand", attr=expr, level=TENSOR if expr.level == TENSOR else GLOBAL)
+
+
+def _fold(node: Node, graph: Graph) -> Node:
+    """Arithmetic on host values alone is a host value."""
+    if node.op in _HOST_OPERATIONS and node.args and all(arg.is_host for arg in node.args):
+        return _operand(graph, apply(node.op, *map(_expr, node.args)))
+    if node.op == "div" and node.args[1].is_host:
+        one = constant(1, _NOWHERE)
+        inverse = _operand(graph, apply("div", one, _expr(node.args[1])))
+        return graph.node("mul", inverse, node.args[0], span=node.span)
+    return node
+
+
+def _regroup(node: Node, graph: Graph, uses: Counter[Node]) -> Node:
+    if node.op not in ("mul", "div"):
+        return node
+    above: list[Node] = []
+    below: list[Node] = []
+    _factors(node, above, below, uses, top=True)
+    if len(above) + len(below) <= 2 and not all(n.is_host for n in above):
+        return node
+    host = [n for n in above if n.is_host]
+    rest = sorted((n for n in above if not n.is_host), key=_fineness)
+    if len(host) <= 1 and not below and rest == [n for n in above if not n.is_host] and above[:1] == host:
+        return node if len(host) + len(rest) == 2 else _product(host + rest, graph, node)
+    scale: Expr | None = None
+    for n in host:
+        scale = _expr(n) if scale is None else _times(scale, _expr(n))
+    if scale is not None:
+        rest = [_operand(graph, scale), *rest]
+    if not rest:
+        rest = [graph.const(1)]
+    result = _product(rest, graph, node)
+    for divisor in sorted(below, key=_fineness):
+        result = graph.node("div", result, divisor, span=node.span)
+    return result if result.level == node.level else node
+
+
+def _times(a: Expr, b: Expr) -> Expr:
+    """a * b, with `x * (1 / y)` written as `x / y`."""
+    for x, y in ((a, b), (b, a)):
+        if getattr(y, "op", "") == "div":
+            one, divisor = y.args  # type: ignore[union-attr]
+            if isinstance(one, Const) and one.value == 1:
+                return apply("div", x, divisor)
+    return apply("mul", a, b)
+
+
+def _factors(node: Node, above: list[Node], below: list[Node], uses: Counter[Node], top: bool) -> None:
+    """Take a product apart, through products that only it reads."""
+    if node.op in ("mul", "div") and (top or uses[node] == 1):
+        a, b = node.args
+        _factors(a, above, below, uses, False)
+        if node.op == "mul":
+            _factors(b, above, below, uses, False)
+        else:
+            below.append(b)
+    else:
+        above.append(node)
+
+
+def _product(factors: list[Node], graph: Graph, like: Node) -> Node:
+    result = factors[0]
+    for factor in factors[1:]:
+        result = graph.node("mul", result, factor, span=like.span)
+    return result
+
+
+_ORDER = ("global", "group", "layers", "tensor")
+
+
+def _fineness(node: Node) -> int:
+    kind = node.level.kind
+    return _ORDER.index(kind) if kind in _ORDER else 9 if kind == "element" else 5

@@ -1,0 +1,161 @@
+"""How values are stored: codecs of quantized states and the rounding of the parameter.
+
+Before:  load m ... store m = x                  m: dynamic8(block = 256)
+After:   load m (codes), load m_scale            m = decode(codes) * scale
+         s = max(abs(x), per chunks(256))        store m_scale = s, store m = encode(x / s)
+
+Rounding happens here, once, at the end of the step: what the program computes stays unrounded.
+Plain dtypes need nothing: loads and stores convert.
+"""
+
+from __future__ import annotations
+
+from ...dsl.diagnostics import Diagnostic, SpecError
+from ...dsl.levels import ELEMENT, GLOBAL, Level
+from ...dsl.model import Const, Read, Rounding, Storage, constant
+from ...dsl.source import Source, Span
+from ..codecs import CODECS, SMALLEST_SCALE, Codec
+from ..ir import Graph, Node, Program, Store, Stream
+
+_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
+ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=_NOWHERE)
+
+
+def store(program: Program) -> Program:
+    """Spell out codecs and the parameter's rounding."""
+    program = _spell_codecs(program)
+    return _round_param(program, program.rounding)
+
+
+def _with(program: Program, streams: list[Stream], stores: list[Store]) -> Program:
+    return Program(
+        program.name, program.graph, program.decisions, tuple(streams), tuple(stores),
+        program.lets, program.host_stores, program.counts, program.rounding,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- codecs
+
+
+def _spell_codecs(program: Program) -> Program:
+    graph = program.graph
+    codecs = {s.name: codec_of(s.codec) for s in program.streams if s.codec is not None}
+    if not codecs:
+        return program
+
+    def decode(node: Node) -> Node:
+        codec = codecs.get(node.attr) if node.op == "load" and isinstance(node.attr, str) else None
+        if codec is None:
+            return node
+        scale = graph.node("load", attr=f"{node.attr}_scale", level=_blocks(codec))
+        value = graph.node("mul", codec.decode(graph, node), scale)
+        value.label = str(node.attr)
+        return value
+
+    program = program.mapped(decode)
+    streams: list[Stream] = []
+    stores: list[Store] = []
+    for stream in program.streams:
+        codec = codecs.get(stream.name)
+        if codec is None:
+            streams.append(stream)
+        else:
+            streams += _coded(stream, codec)
+    for old in program.stores:
+        codec = codecs.get(old.stream.name)
+        stores += [old] if codec is None else _encoded(graph, old, codec)
+    return _with(program, streams, stores)
+
+
+def codec_of(line: Storage) -> Codec:
+    """The codec that a storage line names. Raises SpecError for one that is not compiled yet."""
+    make = CODECS.get(line.codec)
+    options = {name: value.value for name, value in line.options if isinstance(value, Const)}
+    if make is None or len(options) < len(line.options):
+        raise SpecError(
+            Diagnostic("E513", f"codec `{line.codec}` is not compiled yet", line.span,
+                       f"compiled today: {', '.join(sorted(CODECS))}")
+        )  # fmt: skip
+    return make(**options)
+
+
+def _blocks(codec: Codec) -> Level:
+    return Level("chunks", (constant(codec.block, _NOWHERE),))
+
+
+def _coded(stream: Stream, codec: Codec) -> list[Stream]:
+    return [
+        Stream(stream.name, ELEMENT, "uint8", float(codec.zero)),
+        Stream(f"{stream.name}_scale", _blocks(codec), "float32", 0.0),
+    ]
+
+
+def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
+    codes, scales = _coded(old.stream, codec)
+    value = old.value
+    if value.level != ELEMENT:
+        value = graph.node("spread", value, level=ELEMENT)
+    largest = graph.node("max", graph.node("abs", value), level=_blocks(codec))
+    largest.label = f"{old.stream.name}_largest"
+    fits = graph.node("gt", largest, graph.const(SMALLEST_SCALE))
+    lost = graph.node("ne", largest, largest)  # NaN: the block must not read back as zeros
+    scale = graph.node("where", graph.node("or", fits, lost), largest, graph.const(0))
+    scale.label = scales.name
+    inverse = graph.node(
+        "where", fits, graph.node("div", graph.const(1), largest), graph.const(0)
+    )
+    inverse.label = f"{old.stream.name}_per_scale"
+    code = codec.encode(graph, graph.node("mul", value, inverse))
+    code.label = f"{old.stream.name}_code"
+    return [Store(codes, code), Store(scales, scale)]
+
+
+# ---------------------------------------------------------------- rounding of the parameter
+
+
+def _round_param(program: Program, rounding: Rounding) -> Program:
+    place = next((i for i, s in enumerate(program.stores) if s.stream.name == "param"), None)
+    if rounding.how == "nearest" or place is None:
+        return program
+    graph, new = program.graph, program.stores[place].value
+    old = graph.node("load", attr="param", level=ELEMENT)
+    streams, stores = list(program.streams), list(program.stores)
+    param = program.stores[place].stream
+    match rounding.how:
+        case "stochastic":
+            key = graph.node("operand", attr=ROUNDING_KEY, level=GLOBAL)
+            rounded = graph.node("round_stochastic", new, key, level=ELEMENT)
+            stores[place] = Store(param, rounded)
+        case "kahan":
+            kahan = Stream("kahan", ELEMENT, "param", 0.0)
+            lost = graph.node("load", attr="kahan", level=ELEMENT)
+            change = graph.node("add", graph.node("sub", new, old), lost)
+            change.label = "change"
+            rounded = graph.node("cast", graph.node("add", old, change), attr="param")
+            rounded.label = "rounded"
+            stores[place] = Store(param, rounded)
+            left = graph.node("sub", change, graph.node("sub", rounded, old))
+            stores.append(Store(kahan, left))
+            streams.append(kahan)
+        case "master":
+            _check_master(rounding)
+            master = Stream("master", ELEMENT, "real", "param")
+            exact = graph.node("load", attr="master", level=ELEMENT)
+            exact.label = "param"
+            program = program.mapped(lambda node: exact if node is old else node)
+            stores = [*program.stores, Store(master, program.stores[place].value)]
+            streams.append(master)
+        case _:
+            raise SpecError(
+                Diagnostic("E514", f"rounding `{rounding.how}` is not compiled yet", rounding.span)
+            )
+    return _with(program, streams, stores)
+
+
+def _check_master(rounding: Rounding) -> None:
+    for name, value in rounding.options:
+        if name == "bits" and isinstance(value, Const) and value.value != 32:
+            raise SpecError(
+                Diagnostic("E514", f"master(bits = {value.value}) is not compiled yet", rounding.span,
+                           "`master` alone keeps a float32 copy")
+            )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Program to plan: the fewest passes over memory, and in each the fewest bytes.
+
+    sweep   load param grad m v   store m v    reduce sum(param^2), sum(u^2) per tensor
+    finish  ratio per tensor
+    sweep   load param m v        store param
+
+A plan is a sequence of sweeps, each walking over elements or over the cells of one level (rows,
+heads, chunks). A reduction per tensor or coarser ends a sweep; one per cell is finished inside a
+sweep over such cells. Sequences are tried from the shortest on; among those of the shortest length
+that can compute everything, and for every choice of writing a state early (a later sweep can then
+read it back) or late (recomputed from what it was), the plan that moves the fewest bytes is taken.
+
+A value needed again in a later sweep is recomputed from what is in memory, or read back if it was
+stored exactly. `sweeps.py` builds one sequence; this file searches.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from ..dsl.diagnostics import Diagnostic, SpecError
+from ..dsl.levels import Level
+from .ir import REDUCTIONS, Program, Tree, leaves, ordered
+from .plan import Plan, Sweep, bytes_per_element
+from .sweeps import CannotSchedule, Sequence, build
+
+_MOST_SWEEPS = 6
+_MOST_CHOICES = 6  # states whose time of writing is tried both ways
+
+
+def schedule(program: Program) -> Plan:
+    """The cheapest plan of one path."""
+    cells = _cell_levels(program)
+    for length in range(1, _MOST_SWEEPS + 1):
+        plans = [
+            plan
+            for sequence in product([None, *cells], repeat=length)
+            for plan in _plans(program, sequence)
+        ]
+        if plans:
+            return min(plans, key=_cost)
+    raise SpecError(
+        Diagnostic(
+            "E516",
+            f"`{program.name}` needs more than {_MOST_SWEEPS} passes over memory",
+            program.stores[0].value.span if program.stores else None,
+            "fewer reductions that wait for each other",
+        )
+    )
+
+
+def schedule_all(tree: Tree) -> tuple[Plan, ...]:
+    """A plan for every leaf, in the leaves' order."""
+    return tuple(schedule(program) for program in leaves(tree))
+
+
+def _cell_levels(program: Program) -> list[Level]:
+    """The cell levels that reductions or stores of this program need a sweep over."""
+    found: dict[Level, None] = {}
+    for node in ordered(s.value for s in program.stores):
+        if node.op in REDUCTIONS and node.level.is_cells:
+            found[node.level] = None
+        elif node.op in REDUCTIONS and node.args[0].level.is_cells:
+            found[node.args[0].level] = None
+    for store in program.stores:
+        if store.stream.level.is_cells:
+            found[store.stream.level] = None
+    return list(found)
+
+
+def _plans(program: Program, cells: tuple[Level | None, ...]) -> list[Plan]:
+    sequence = Sequence.of(program, cells)
+    if sequence is None:
+        return []
+    free = sequence.movable_stores()[:_MOST_CHOICES]
+    plans: list[Plan] = []
+    for early in product((True, False), repeat=len(free)):
+        try:
+            plans.append(build(sequence, frozenset(n for n, e in zip(free, early, strict=True) if e)))
+        except CannotSchedule:
+            continue
+    return plans
+
+
+def traffic(sweep: Sweep, param: str = "float32") -> float:
+    """Bytes per parameter that a sweep moves."""
+    moved = [*sweep.loads, *(store.stream for store in sweep.stores)]
+    return sum(bytes_per_element(stream, param) for stream in moved)
+
+
+def _cost(plan: Plan) -> tuple[float, int, int]:
+    """Bytes first, then launches, then streams touched."""
+    touched = sum(len(s.loads) + len(s.stores) for s in plan.sweeps)
+    return sum(map(traffic, plan.sweeps)), len(plan.steps), touched
