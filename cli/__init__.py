@@ -15,9 +15,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Protocol, cast
 
+from .. import __version__
 from ..dsl.diagnostics import SpecError
 from ..dsl.suggest import nearest
 from .failure import Failure, as_json
@@ -51,19 +52,45 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. Mistakes become messages, our own bugs a request
+    for a report."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(given)
+    except (SpecError, Failure) as error:
+        if "--json" in given:
+            print(as_json(error))
+        else:
+            print(error, file=sys.stderr)
+    except BrokenPipeError:  # `stepc list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+    except Exception as error:
+        if os.environ.get("STEPC_DEBUG") == "1":
+            traceback.print_exc()
+        else:
+            print(bug(error), file=sys.stderr)
+    return 1
+
+
+def run(given: list[str]) -> int:
+    """Find the command among the words, and let it run."""
     chosen = next((word for word in given if not word.startswith("-")), "")
-    command = load(chosen) if chosen in COMMANDS else None
-    if chosen and command is None:
+    if chosen and chosen not in COMMANDS:
         advice = nearest(chosen, COMMANDS) or "`stepc --help` lists the commands"
         print(f"stepc: there is no command `{chosen}`; {advice}", file=sys.stderr)
         return 2
-    options = parser(chosen, command).parse_args(given)
+    command = load(chosen) if chosen else None
+    whole = parser(chosen, command)
+    options = whole.parse_args(given)
     if command is None:
-        parser("", None).print_help()
+        whole.print_help()
         return 0
-    return guarded(command, options)
+    return command.run(options)
 
 
 def load(name: str) -> Command:
@@ -80,7 +107,7 @@ def parser(chosen: str, command: Command | None) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=raw,
     )
-    whole.add_argument("--version", action="version", version=f"stepc {metadata.version('stepc')}")
+    whole.add_argument("--version", action="version", version=f"stepc {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", title="commands")
     for name, summary in COMMANDS.items():
         epilog = command.EXAMPLES if command and name == chosen else ""
@@ -92,38 +119,11 @@ def parser(chosen: str, command: Command | None) -> argparse.ArgumentParser:
     return whole
 
 
-def guarded(command: Command, options: argparse.Namespace) -> int:
-    """Run a command; mistakes become messages, our own bugs a request for a report."""
-    try:
-        return command.run(options)
-    except (SpecError, Failure) as error:
-        if getattr(options, "json", False):
-            print(as_json(error))
-        else:
-            print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):  # `stepc list | head`: the reader has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if os.environ.get("STEPC_DEBUG") == "1":
-            traceback.print_exc()
-        else:
-            print(bug(error), file=sys.stderr)
-        return 1
-
-
 def bug(error: Exception) -> str:
     """What to say when the fault is ours."""
     first = (str(error).splitlines() or [""])[0][:200]
     return (
-        f"This is a bug in stepc {metadata.version('stepc')}, not in your spec: "
+        f"This is a bug in stepc {__version__}, not in your spec: "
         f"{type(error).__name__}: {first}\n"
         "Please report it with the spec and the command you ran. "
         "STEPC_DEBUG=1 shows where it happened."

@@ -19,7 +19,9 @@ class Failure(Exception):
 def as_json(error: SpecError | Failure) -> str:
     """The error for a program to read."""
     if isinstance(error, SpecError):
-        return json.dumps({"ok": False, "diagnostics": [entry(d) for d in error.diagnostics]}, indent=2)
+        return json.dumps(
+            {"ok": False, "diagnostics": [entry(d) for d in error.diagnostics]}, indent=2
+        )
     return json.dumps({"ok": False, "message": error.message, "help": error.advice}, indent=2)
 
 

@@ -1,7 +1,7 @@
 """`stepc new`: a spec to start from, with a comment at each kind of line.
 
-    $ stepc new my.opt --from AdamW
-    my.opt: optimizer My, begun from AdamW
+$ stepc new my.opt --from AdamW
+my.opt: optimizer My, begun from AdamW
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ import argparse
 import re
 from pathlib import Path
 
-from ..dsl.files import read_source
-from ..dsl.library import Entry, catalogue
-from ..dsl.suggest import nearest
+from ..dsl.library import Entry
 from ..dsl.words import KEYWORDS
+from .declarations import find, imports_of, text_of
 from .failure import Failure
-from .write import write
 
 EXAMPLES = """examples:
   stepc new my.opt                      begun from AdamW
@@ -39,12 +37,13 @@ _COMMENTS = {
     "param": "What is done to the parameter after the step.",
     "after": "What is kept once everything else is done.",
 }
-_DECLARATION = re.compile(r"^(optimizer|modifier|def|schedule|partition|grouping|roles)\b")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="the spec to write; must not exist yet")
-    parser.add_argument("--from", dest="base", default="AdamW", metavar="NAME", help="what to begin with")
+    parser.add_argument(
+        "--from", dest="base", default="AdamW", metavar="NAME", help="what to begin with"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,19 +54,10 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(f'"{file}" exists already', "choose another name, or remove it first")
     entry = find(options.base)
     name = class_name(file.stem)
-    write(file, starting_point(entry, name, file))
+    with file.open("x", encoding="utf-8") as opened:
+        opened.write(starting_point(entry, name, file))
     print(f"{file}: {entry.kind} {name}, begun from {entry.name}")
     return 0
-
-
-def find(name: str) -> Entry:
-    """The shipped declaration called `name`."""
-    entries = {entry.name: entry for entry in catalogue()}
-    if name not in entries:
-        raise Failure(
-            f"there is no optimizer `{name}`", nearest(name, entries) or "`stepc list` has the names"
-        )
-    return entries[name]
 
 
 def class_name(stem: str) -> str:
@@ -79,11 +69,9 @@ def class_name(stem: str) -> str:
 
 def starting_point(entry: Entry, name: str, file: Path) -> str:
     """The text of the new spec: a header, what the declaration needs, and the declaration."""
-    lines = read_source(entry.path).text.splitlines()
-    start = next(k for k, line in enumerate(lines) if re.match(rf"{entry.kind} {entry.name}\b", line))
-    imports = [line for line in lines if line.startswith("import ")]
-    body = declaration(lines, start)
+    body = text_of(entry).splitlines()
     body[0] = re.sub(rf"\b{entry.name}\b", name, body[0], count=1)
+    imports = imports_of(entry)
     header = [
         f"# Begun from {entry.name}. What to do with it:",
         f"#   stepc check {file.name}     every mistake, with advice",
@@ -93,17 +81,6 @@ def starting_point(entry: Entry, name: str, file: Path) -> str:
         "",
     ]
     return "\n".join([*header, *imports, *[""] * bool(imports), *commented(body)]) + "\n"
-
-
-def declaration(lines: list[str], start: int) -> list[str]:
-    """The declaration that begins at `start`, without blank lines at its end."""
-    end = start + 1
-    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " #"):
-        end += 1
-    body = lines[start:end]
-    while not body[-1].strip() or body[-1].startswith("#"):
-        body.pop()
-    return body
 
 
 def commented(body: list[str]) -> list[str]:

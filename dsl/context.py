@@ -106,8 +106,8 @@ class Context:
     lets: dict[str, m.Expr] = field(default_factory=dict[str, m.Expr])
     declared_lets: dict[str, DeclaredLet] = field(default_factory=dict[str, DeclaredLet])
     inputs: dict[str, Level] = field(default_factory=dict[str, Level])
-    partitions: dict[str, m.Partition] = field(default_factory=dict[str, m.Partition])
     tables: dict[str, s.RuleTable] = field(default_factory=dict[str, s.RuleTable])
+    table_frames: dict[str, Frame] = field(default_factory=dict[str, Frame])
     roles: frozenset[str] = frozenset()
     loss: bool = False  # `needs loss`
     kind: str = "direction"  # what the rule assigns: direction, step, param
@@ -116,11 +116,13 @@ class Context:
     calls: tuple[str, ...] = ()
     call_span: Span | None = None  # of the outermost call of a def being read
     counters: dict[str, int] = field(default_factory=dict[str, int])
-    pending: list[str] = field(default_factory=list[str])  # lets and states being worked out
     conditions: list[m.Expr] = field(default_factory=list[m.Expr])  # all host conditions seen
     counts: list[m.Expr] = field(default_factory=list[m.Expr])  # all host counts and sizes seen
     framed: dict[int, Frame] = field(default_factory=dict[int, Frame])  # of replaced statements
     budget: int = MOST_STATEMENTS
+    used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # (kind, name)
+    read_outside: set[str] = field(default_factory=set[str])  # states, by views and events
+    local_gradients: bool = False
     written: dict[str, bool] = field(default_factory=dict[str, bool])  # level names used
 
     def error(

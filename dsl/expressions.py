@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from . import syntax as s
-from .assume import assuming, holds, unfold
+from .assume import assuming, holds, settle, unfold
 from .calls import call, granule
 from .context import Context, Facts, Named, is_poison, number, poison
 from .describe import expression as show
 from .fold import Unknown, evaluate
 from .infer import apply
-from .levels import GLOBAL
+from .levels import GLOBAL, Level
 from .matrices import matmul, transpose
 from .model import Apply, Assign, Const, Expr, Read, Stmt, When
 from .names import assign_local, read
@@ -144,6 +144,19 @@ def select(
     truth = holds(c, chosen)
     if truth is not None and isinstance(unfold(c, chosen), Apply):
         return left if truth else right
+    return chosen_value(c, chosen, left, right, span)
+
+
+def chosen_value(c: Context, chosen: Expr, left: Expr, right: Expr, span: Span) -> Expr:
+    """`left if chosen else right`; shapes of one kind may differ by the same choice."""
+    a, b = settle(c, left.level), settle(c, right.level)
+    if a.is_shaped and a.kind == b.kind and len(a.args) == len(b.args) and a != b:
+        sizes = tuple(
+            one if one == other else apply(c, "select", (chosen, one, other), span)
+            for one, other in zip(a.args, b.args, strict=True)
+        )
+        level = Level(a.kind, sizes, of=a.of)
+        return Apply("select", (chosen, left, right), level=level, host=False, span=span)
     return apply(c, "select", (chosen, left, right), span)
 
 
@@ -164,7 +177,7 @@ def _spelled_out(
     span: Span,
 ) -> Expr:
     key = f"choice.{c.number('choice')}"
-    joined = apply(c, "select", (chosen, then[1], other[1]), span)
+    joined = chosen_value(c, chosen, then[1], other[1], span)
     bodies = (
         (*made, Assign("local", key, value, span=span)) for made, value in (then, other)
     )

@@ -85,7 +85,7 @@ def _arguments(c: Context, node: s.Call, callee: Callee, frame: Frame) -> bool:
         given[name] = expression(c, arg.value)
     assigned = _assigned(callee)
     for param in callee.params:
-        if not declarable(c, param.name, param.span):
+        if not declarable(c, param.name, param.span, parameter=True):
             return False
         if param.name in given:
             value = given[param.name]

@@ -70,7 +70,11 @@ def _open_string(place: Place) -> Diagnostic | None:
 
 def _wrong_indentation(place: Place) -> Diagnostic | None:
     if place.token.type == "WRONG_INDENT":
-        return place.error("E103", "this line's indentation matches no line above it")
+        return place.error(
+            "E103",
+            "this line's indentation matches no line above it",
+            "the lines of a block begin in the same column",
+        )
     if place.token.type == "_INDENT":
         return place.error(
             "E103",
@@ -131,9 +135,7 @@ def _wrong_number(place: Place) -> Diagnostic | None:
         return place.error(
             "E112",
             f"`{before}{place.token}` is no number",
-            ""
-            if place.token.type == "NUMBER"
-            else f"a product is written `{before} * {place.token}`",
+            f"a product is written `{before} * {place.token}`" if place.token.isalpha() else "",
             place.span(before, place.token),
         )
     return None
@@ -151,7 +153,7 @@ def _other_language(place: Place) -> Diagnostic | None:
             place.span(before, place.token),
         )
     starts_line = "SKIP" in place.accepts or len(place.line) == 1
-    if starts_line and first in FOREIGN_WORDS and first.type in ("NAME", "IF", "ELSE"):
+    if "ARROW" not in place.accepts and starts_line and first in FOREIGN_WORDS and first.type in ("NAME", "IF", "ELSE"):
         advice = FOREIGN_WORDS[first]
         return place.error("E118", f"no line begins with `{first}`", advice, place.span(first))
     return None
@@ -212,6 +214,8 @@ def _unknown_word(place: Place) -> Diagnostic | None:
 def _missing_colon(place: Place) -> Diagnostic | None:
     if "COLON" not in place.accepts or place.token.type != "_NL" or "EQUAL" in place.accepts:
         return None
+    if place.line[0] in ("state", "input", "quantize", "round", "active"):
+        return None
     return place.error("E108", "`:` is missing", "a line that opens a block ends with `:`")
 
 
@@ -239,11 +243,8 @@ def _wrong_assignment(place: Place) -> Diagnostic | None:
     if place.token.type == "EQUAL" and "COMPARE" in place.accepts:
         return place.error("E117", "`=` assigns", "equality is written `==`")
     if first.type == "NAME" and {"EQUAL", "AUGMENTED"} <= place.accepts:
-        return place.error(
-            "E119",
-            f"expected {expectation(place.accepts)}, found {describe(place.token)}",
-            "a line gives a value to a name: `x = ...`",
-        )
+        advice = "a line gives a value to a name: `x = ...`"
+        return place.error("E119", "this is no assignment", advice, place.span(first, place.token))
     return None
 
 
@@ -251,7 +252,8 @@ def _short_line(place: Place) -> Diagnostic | None:
     if place.token.type != "_NL":
         return None
     wanted = expectation(place.accepts)
-    return place.error("E114", f"the line ends where {wanted} is expected", _ONE_LINE)
+    advice = _ONE_LINE if wanted.startswith("a value") else ""
+    return place.error("E114", f"the line ends where {wanted} is expected", advice)
 
 
 def _unexpected(place: Place) -> Diagnostic:

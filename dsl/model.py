@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .diagnostics import Diagnostic
 from .levels import GLOBAL, Level
 from .source import Span
 
@@ -288,6 +289,7 @@ class Model:
     views: tuple[View, ...] = ()
     unsupported: tuple[Unsupported, ...] = ()
     files: tuple[str, ...] = ()  # the texts it was made from, for the spec's hash
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def body(self) -> tuple[Stmt, ...]:

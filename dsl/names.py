@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from . import model as m
 from . import syntax as s
-from .assume import holds, settle
+from .assume import holds, settle, unfold
 from .context import Context, Frame, Local, Named
 from .levels import GLOBAL, Level
 from .source import Span
@@ -51,6 +51,9 @@ def local_key(c: Context, name: str) -> str:
 
 def _named(c: Context, meaning: Named, node: s.Name) -> m.Expr:
     name, span = meaning.name, node.span
+    c.used.add((meaning.kind, name))
+    if c.mode in ("view", "event"):
+        c.read_outside.add(name)
     match meaning.kind:
         case "hyper":
             level = c.flow.hypers.get(name, GLOBAL)
@@ -62,7 +65,7 @@ def _named(c: Context, meaning: Named, node: s.Name) -> m.Expr:
             if value is None:
                 return unknown(c, node)
             if c.mode in ("shape", "storage", "initial"):
-                return value
+                return unfold(c, value)
             return m.Read("local", name, level=value.level, host=value.host, span=span)
         case "input":
             return m.Read("input", name, level=c.inputs[name], host=False, span=span)
@@ -74,8 +77,13 @@ def _named(c: Context, meaning: Named, node: s.Name) -> m.Expr:
 
 def _state(c: Context, name: str, node: s.Name) -> m.Expr:
     state = c.states.get(name)
-    if state is None or c.mode in ("default", "shape", "storage", "initial"):
-        where = {"default": "a default", "shape": "a shape", "initial": "an initial value"}
+    if state is None or c.mode in ("default", "let", "shape", "storage", "initial"):
+        where = {
+            "default": "a default",
+            "let": "a `let`",
+            "shape": "a shape",
+            "initial": "an initial value",
+        }
         return c.error(
             "E310",
             f"{where.get(c.mode, 'a condition of storage')} cannot read the state `{node.id}`",
@@ -172,6 +180,8 @@ def unknown(c: Context, node: s.Name) -> m.Expr:
         return c.error(
             "E203", f"`{name}` is read before it is assigned", span, "assign it above this line"
         )
+    if name in c.declared_lets:
+        return c.error("E203", f"`{name}` is declared below", span, "move that `let` up")
     if c.frame.prefix and not c.frame.pure and (name in c.hypers or name in c.states):
         return c.error(
             "E201",
@@ -187,10 +197,13 @@ def unknown(c: Context, node: s.Name) -> m.Expr:
     return c.error("E201", f"`{name}` is not a name here", span, nearest(name, seen))
 
 
-def declarable(c: Context, name: str, span: Span, frame: Frame | None = None) -> bool:
-    """Whether a spec may give this name a meaning (reported if not)."""
+def declarable(
+    c: Context, name: str, span: Span, frame: Frame | None = None, parameter: bool = False
+) -> bool:
+    """Whether a spec may give this name a meaning (reported if not). A parameter may be called
+    like a function: `Cautious(floor = 1e-3)`; the two are never confused."""
     taken = predeclared(name)
-    if taken:
+    if taken and not (parameter and taken == "a function"):
         c.error("E205", f"`{name}` is {taken} and cannot be declared", span, "choose another name")
         return False
     if frame is not None and name in frame.names:

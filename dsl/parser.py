@@ -82,7 +82,8 @@ def _has_place(child: object) -> bool:
 
 def _read(source: Source, start: str, report: Report) -> Tree[Token] | None:
     """Lark's tree; None where `report` has got an error."""
-    reader: Any = grammar().parse_interactive(source.text, start=start)
+    lark: Any = grammar()
+    reader = lark.parse_interactive(source.text, start=start)
     tokens: list[Token] = list(reader.lexer_thread.lex(reader.parser_state))
     if not tokens:
         report.error("E004", "there is nothing here", Span(source, 1, 1, 1, 1), _NOTHING)

@@ -186,7 +186,7 @@ def _repeat(c: Context, node: s.Repeat) -> None:
         c.flow = start.copy()
         if counter:
             c.flow.locals[counter] = Local(GLOBAL, True)
-        made, after = branch(c, {}, lambda: statements(c, node.body))
+        made, after = branch(c, c.facts, lambda: statements(c, node.body))
         entered = merge(c, start, after, node.span)
         if all(entered.locals[name] == start.locals[name] for name in start.locals):
             break

@@ -11,12 +11,12 @@ from collections.abc import Collection
 
 from lark import Token
 
-DECLARATIONS = tuple("import optimizer modifier def schedule roles partition grouping".split())
-MEMBERS = tuple(
+DECLARATIONS: tuple[str, ...] = tuple("import optimizer modifier def schedule roles partition grouping".split())
+MEMBERS: tuple[str, ...] = tuple(
     "paper hyper state quantize round roles partition grouping layout requires gradients input"
     " needs let replace active on view route".split()
 )
-STATEMENTS = tuple("when otherwise first every repeat skip reset guard return".split())
+STATEMENTS: tuple[str, ...] = tuple("when otherwise first every repeat skip reset guard return".split())
 
 VALUES = frozenset("NAME NUMBER INF STRING LPAR".split())
 """Tokens that begin a value and nothing else."""
@@ -109,10 +109,10 @@ def expectation(kinds: Collection[str]) -> str:
     words: list[str] = []
     if left >= _VALUE:
         words.append("a value")
-        left -= _VALUE | {"NOT"}
+        left -= _VALUE | {"NOT", "ONE_OF", "REQUIRED", "PER"}
     if "TIMES" in left:
         words.append("an operator")
-        left -= _OPERATORS
+        left -= _OPERATORS | {"EQUAL"}
     for names in (_SIGNS, _PHRASES):
         words += [phrase for kind, phrase in names.items() if kind in left]
         left -= names.keys()

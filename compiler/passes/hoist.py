@@ -5,7 +5,8 @@ After:   (lr / c1 * m) / (sqrt(v * (1 / c2)) + eps)    `lr / c1` and `1 / c2` co
 
 In a product the host's factors become one operand, then come factors per tensor, then those per
 row, then those per element: a coarse product is computed once per tensor, not per element. Only
-products that nobody else reads are taken apart. Does not touch sums.
+products that have no name in the spec and that nobody else reads are taken apart, so the kernel
+still reads like the paper. Does not touch sums.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ...dsl.levels import GLOBAL, TENSOR
 from ...dsl.model import Const, Expr, constant
 from ...dsl.source import Source, Span
 from ..hosts import apply
-from ..ir import Graph, Node, Program, ordered
+from ..ir import Graph, Node, Program, Store, ordered, replace_stores
 
 _NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
 _HOST_OPERATIONS = frozenset(
@@ -28,8 +29,12 @@ def hoist(program: Program) -> Program:
     """Fold host arithmetic into operands, then regroup products."""
     graph = program.graph
     program = program.mapped(lambda node: _fold(node, graph))
-    uses = Counter(arg for node in ordered(s.value for s in program.stores) for arg in node.args)
-    return program.mapped(lambda node: _regroup(node, graph, uses))
+    nodes = list(ordered(store.value for store in program.stores))
+    uses = Counter(arg for node in nodes for arg in node.args)
+    new: dict[Node, Node] = {}
+    for node in nodes:
+        new[node] = _regroup(node, graph, uses, new)
+    return replace_stores(program, tuple(Store(s.stream, new[s.value]) for s in program.stores))
 
 
 def _expr(node: Node) -> Expr:
@@ -57,29 +62,41 @@ def _fold(node: Node, graph: Graph) -> Node:
     return node
 
 
-def _regroup(node: Node, graph: Graph, uses: Counter[Node]) -> Node:
-    if node.op not in ("mul", "div"):
-        return node
+def _regroup(node: Node, graph: Graph, uses: Counter[Node], new: dict[Node, Node]) -> Node:
+    """`node` over its new arguments; a product with its factors in the new order."""
     above: list[Node] = []
     below: list[Node] = []
-    _factors(node, above, below, uses, top=True)
-    if len(above) + len(below) <= 2 and not all(n.is_host for n in above):
-        return node
-    host = [n for n in above if n.is_host]
-    rest = sorted((n for n in above if not n.is_host), key=_fineness)
-    if len(host) <= 1 and not below and rest == [n for n in above if not n.is_host] and above[:1] == host:
-        return node if len(host) + len(rest) == 2 else _product(host + rest, graph, node)
+    if node.op in ("mul", "div"):
+        _factors(node, above, below, uses, top=True)
+    if len(above) + len(below) <= 2 and not (above and _fineness(above[0]) > _fineness(above[-1])):
+        args = tuple(new[arg] for arg in node.args)
+        if all(a is b for a, b in zip(args, node.args, strict=True)):
+            return node
+        result = graph.node(node.op, *args, level=node.level, attr=node.attr, span=node.span)
+    else:
+        result = _ordered_product(above, below, graph, new)
+    result.label, result.span = result.label or node.label, result.span or node.span
+    return result
+
+
+def _ordered_product(
+    above: list[Node], below: list[Node], graph: Graph, new: dict[Node, Node]
+) -> Node:
+    """Host factors as one operand, then factors from coarse to fine, then the divisors."""
     scale: Expr | None = None
-    for n in host:
-        scale = _expr(n) if scale is None else _times(scale, _expr(n))
-    if scale is not None:
-        rest = [_operand(graph, scale), *rest]
-    if not rest:
-        rest = [graph.const(1)]
-    result = _product(rest, graph, node)
+    for factor in above:
+        if factor.is_host:
+            scale = _expr(factor) if scale is None else _times(scale, _expr(factor))
+    factors = [new[n] for n in sorted((n for n in above if not n.is_host), key=_fineness)]
+    if scale is not None or not factors:
+        first = graph.const(1) if scale is None else _operand(graph, scale)
+        factors.insert(0, first)
+    result = factors[0]
+    for factor in factors[1:]:
+        result = graph.node("mul", result, factor)
     for divisor in sorted(below, key=_fineness):
-        result = graph.node("div", result, divisor, span=node.span)
-    return result if result.level == node.level else node
+        result = graph.node("div", result, new[divisor])
+    return result
 
 
 def _times(a: Expr, b: Expr) -> Expr:
@@ -92,9 +109,11 @@ def _times(a: Expr, b: Expr) -> Expr:
     return apply("mul", a, b)
 
 
-def _factors(node: Node, above: list[Node], below: list[Node], uses: Counter[Node], top: bool) -> None:
-    """Take a product apart, through products that only it reads."""
-    if node.op in ("mul", "div") and (top or uses[node] == 1):
+def _factors(
+    node: Node, above: list[Node], below: list[Node], uses: Counter[Node], top: bool
+) -> None:
+    """Take a product apart, through products that have no name and that only it reads."""
+    if node.op in ("mul", "div") and (top or (uses[node] == 1 and not node.label)):
         a, b = node.args
         _factors(a, above, below, uses, False)
         if node.op == "mul":
@@ -103,13 +122,6 @@ def _factors(node: Node, above: list[Node], below: list[Node], uses: Counter[Nod
             below.append(b)
     else:
         above.append(node)
-
-
-def _product(factors: list[Node], graph: Graph, like: Node) -> Node:
-    result = factors[0]
-    for factor in factors[1:]:
-        result = graph.node("mul", result, factor, span=like.span)
-    return result
 
 
 _ORDER = ("global", "group", "layers", "tensor")

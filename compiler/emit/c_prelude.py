@@ -1,0 +1,168 @@
+"""What a C module's text begins with: types, conversions and functions, only those it uses.
+
+Capitals (SQRT, MAXIMUM, ...) are the arithmetic of sweeps, in REAL; the same words in small letters
+are that of finishes, in double. One definition serves both. PARAM and GRAD are given to the
+compiler as f32, f64, bf16 or f16, and REAL follows from PARAM.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HEAD = """\
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+typedef float f32;
+typedef double f64;
+typedef uint16_t bf16;
+typedef uint16_t f16;
+#define REAL_OF_f32 f32
+#define REAL_OF_f64 f64
+#define REAL_OF_bf16 f32
+#define REAL_OF_f16 f32
+#define REAL JOIN(REAL_OF_, PARAM)
+#define R(x) ((REAL)(x))
+#define SMALLER(a, b) ((a) < (b) ? (a) : (b))
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))"""
+
+# Functions in both arithmetics: {T} is the type, {MAXIMUM} the name in that arithmetic's case.
+_OWN = {
+    "rsqrt": "{T} {RSQRT}({T} x) { return 1 / {SQRT}(x); }",
+    "sign": "{T} {SIGN}({T} x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
+    "sign_bit": "{T} {SIGN_BIT}({T} x) { return x < 0 ? -1 : 1; }",
+    "sigmoid": "{T} {SIGMOID}({T} x) { return 1 / (1 + {EXP}(-x)); }",
+    "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return a > b || a != a ? a : b; }",
+    "minimum": "{T} {MINIMUM}({T} a, {T} b) { return a < b || a != a ? a : b; }",
+    "softplus": "{T} {SOFTPLUS}({T} x) { return {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))); }",
+    "clamp": "{T} {CLAMP}({T} x, {T} low, {T} high) { return {MINIMUM}({MAXIMUM}(x, low), high); }",
+    "mod": "{T} {MOD}({T} a, {T} b) { return a - b * {FLOOR}(a / b); }",
+}
+
+_LIBM = {
+    "sqrt": ("sqrt", 1), "exp": ("exp", 1), "exp2": ("exp2", 1), "log": ("log", 1),
+    "log1p": ("log1p", 1), "log2": ("log2", 1), "abs": ("fabs", 1), "floor": ("floor", 1),
+    "ceil": ("ceil", 1), "round": ("rint", 1), "tanh": ("tanh", 1), "sin": ("sin", 1),
+    "cos": ("cos", 1), "tan": ("tan", 1), "atan": ("atan", 1), "erf": ("erf", 1),
+    "cbrt": ("cbrt", 1), "atan2": ("atan2", 2), "pow": ("pow", 2),
+}  # fmt: skip
+
+_CONVERSIONS = {
+    "bits_of": """\
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }""",
+    "float_of": """\
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }""",
+    "load_f32": "static inline float load_f32(f32 x) { return x; }",
+    "load_f64": "static inline double load_f64(f64 x) { return x; }",
+    "load_bf16": """\
+static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }""",
+    "load_f16": """\
+static inline float load_f16(f16 x)
+{
+    const uint32_t size = (uint32_t)(x & 0x7fff) << 13, sign = (uint32_t)(x & 0x8000) << 16;
+    const uint32_t finite = bits_of(float_of(size) * 0x1p112f); /* also right for subnormals */
+    return float_of(sign | ((x & 0x7fff) >= 0x7c00 ? size | 0x7f800000 : finite));
+}""",
+    "store_f32": "static inline f32 store_f32(double x) { return (f32)x; }",
+    "store_f64": "static inline f64 store_f64(double x) { return x; }",
+    "store_bf16": """\
+static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+{
+    const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
+    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+}""",
+    "store_f16": """\
+static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
+{
+    const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
+    const uint32_t huge = size > 0x7f800000 ? 0x7e00 : 0x7c00;
+    const uint32_t tiny = bits_of(float_of(size) + 0.5f) - bits_of(0.5f);
+    const uint32_t normal = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+    const uint32_t half = size >= 0x47800000 ? huge : size < 0x38800000 ? tiny : normal;
+    return (f16)(half | (bits >> 16 & 0x8000));
+}""",
+    "LOAD": "#define LOAD(type, x) JOIN(load_, type)(x)",
+    "STORE": "#define STORE(type, x) JOIN(store_, type)(x)",
+    "ROUND_TO_PARAM": "#define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))",
+    "ROUND_TO_BF16": "#define ROUND_TO_BF16(x) R(load_bf16(store_bf16(x)))",
+    "ROUND_TO_F16": "#define ROUND_TO_F16(x) R(load_f16(store_f16(x)))",
+    "ROUND_TO_F32": "#define ROUND_TO_F32(x) R((float)(x))",
+    "mixed": """\
+static inline uint32_t mixed(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x85ebca6b;
+    x = (x ^ x >> 13) * 0xc2b2ae35;
+    return x ^ x >> 16;
+}""",
+    "ROUND_STOCHASTIC": """\
+/* up with the probability of the bits cut off, by a hash of (key, place) */
+static inline float round_stochastic_bf16(float x, uint32_t key, int64_t i)
+{
+    const uint32_t far = mixed((uint32_t)((uint64_t)i >> 32));
+    const uint32_t chance = mixed((uint32_t)i * 0x9e3779b1 + key + far) & 0xffff;
+    return x - x == 0 ? float_of((bits_of(x) + chance) & 0xffff0000) : x;
+}
+#define round_stochastic_f32(x, key, i) (x)
+#define round_stochastic_f64(x, key, i) (x)
+#define round_stochastic_f16(x, key, i) (x)
+#define ROUND_STOCHASTIC(x, key, i) JOIN(round_stochastic_, PARAM)(x, key, i)""",
+    "larger": """\
+#pragma omp declare reduction(larger : REAL : omp_out = MAXIMUM(omp_out, omp_in)) \\
+    initializer(omp_priv = -R(INFINITY))""",
+    "lesser": """\
+#pragma omp declare reduction(lesser : REAL : omp_out = MINIMUM(omp_out, omp_in)) \\
+    initializer(omp_priv = R(INFINITY))""",
+}
+
+_DTYPES = ("f32", "f64", "bf16", "f16")
+
+
+def prelude(text: str) -> list[str]:
+    """The definitions that `text` needs, each after those it needs itself."""
+    definitions = _definitions()
+    wanted: set[str] = set()
+    stack = _words(text) & definitions.keys()
+    while stack:
+        name = stack.pop()
+        wanted.add(name)
+        stack |= (_needs(name, definitions[name]) & definitions.keys()) - wanted
+    return [_HEAD, *(text for name, text in definitions.items() if name in wanted)]
+
+
+def _needs(name: str, definition: str) -> set[str]:
+    if name in ("LOAD", "STORE"):
+        return {f"{name.lower()}_{dtype}" for dtype in _DTYPES}
+    return _words(definition) - {name}
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def _definitions() -> dict[str, str]:
+    """Name to text, in an order in which definitions come before their uses."""
+    found: dict[str, str] = {}
+    for name, (libm, count) in _LIBM.items():
+        args = [("x",), ("x", "y")][count - 1]
+        takes, gives = ", ".join(f"REAL {a}" for a in args), ", ".join(args)
+        body = f"sizeof(REAL) == 8 ? {libm}({gives}) : {libm}f({gives})"
+        found[name.upper()] = f"static inline REAL {name.upper()}({takes}) {{ return {body}; }}"
+    found["abs"] = "#define abs(x) fabs(x)"
+    found["round"] = "#define round(x) rint(x)"
+    for name, text in _OWN.items():
+        found[name.upper()] = "static inline " + _in_case(text, "REAL", lower=False)
+        found[name] = "static inline " + _in_case(text, "double", lower=True)
+    return found | _CONVERSIONS
+
+
+def _in_case(text: str, real: str, *, lower: bool) -> str:
+    """The definition for one arithmetic: {T} is its type, {SQRT} its word for sqrt."""
+
+    def name(match: re.Match[str]) -> str:
+        word = match[1]
+        return real if word == "T" else word.lower() if lower else word
+
+    return re.sub(r"\{([A-Z0-9_]+)\}", name, text)

@@ -1,0 +1,286 @@
+"""The host's part of a step as Python: which path a tensor takes, and its scalar operands.
+
+    def host(hyper, fact, state):
+        beta1, beta2 = hyper["betas"]
+        t = fact.t
+        if t % hyper["k"] == 0:
+            return Choice(0, scalars=(beta1, 1 - beta1, 1 / (1 - beta1**t)))
+        return Choice(1, ...)
+
+The decision tree becomes nested `if`s; scalars are computed in float64 where they are returned.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ...dsl.model import Apply, Const, Expr, Model, Read
+from ...dsl.patterns import regex
+from ..hosts import needed_lets, reads
+from ..ir import Decide, Program, Refuse, Tree
+from ..plan import Plan
+from .layout import Group, assignment, call, lines, tuple_of
+
+_INFIX = {
+    "or": (" or ", 1), "and": (" and ", 2), "eq": (" == ", 4), "ne": (" != ", 4),
+    "lt": (" < ", 4), "le": (" <= ", 4), "gt": (" > ", 4), "ge": (" >= ", 4),
+    "add": (" + ", 5), "sub": (" - ", 5), "mul": (" * ", 6), "div": (" / ", 6),
+    "mod": (" % ", 6), "pow": ("**", 8),
+}  # fmt: skip
+_CALLS = {
+    "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log", "log2": "math.log2",
+    "floor": "math.floor", "ceil": "math.ceil", "tanh": "math.tanh", "sin": "math.sin",
+    "cos": "math.cos", "atan2": "math.atan2", "abs": "abs", "maximum": "max", "minimum": "min",
+    "round": "round", "size": "fact.size",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a leaf of the tree returns: the path's number and its plan."""
+
+    path: int
+    plan: Plan
+
+
+def python(expr: Expr) -> str:
+    """A host expression in Python, with as few parentheses as it needs."""
+    return _print(expr)[0]
+
+
+def _print(expr: Expr) -> tuple[str, int]:
+    match expr:
+        case Const(value=bool() as value):
+            return str(value), 10
+        case Const(value=float() as value):
+            return _number(value), 10
+        case Const(value=int() as value):
+            return str(value), 10 if value >= 0 else 7
+        case Const(value=str() as value):
+            return _quoted(value), 10
+        case Read():
+            return python_name(expr), 10
+        case Apply():
+            return _apply(expr)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _number(value: float) -> str:
+    if value in (float("inf"), float("-inf")):
+        return "math.inf" if value > 0 else "-math.inf"
+    return repr(value)
+
+
+def python_name(read: Read) -> str:
+    """The Python variable that holds a host name inside `host`."""
+    name = read.name.replace(".", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def _apply(expr: Apply) -> tuple[str, int]:
+    args = expr.args
+    match expr.op, args:
+        case "neg", (a,):
+            return "-" + _wrap(a, 7), 7
+        case "not", (a,):
+            return "not " + _wrap(a, 3), 3
+        case "select", (c, a, b):
+            return f"{_wrap(a, 1)} if {_wrap(c, 1)} else {_wrap(b, 0)}", 0
+        case "where", (c, a, b):
+            return f"{_wrap(a, 1)} if {_wrap(c, 1)} else {_wrap(b, 0)}", 0
+        case "clamp", (x, low, high):
+            return f"min(max({python(x)}, {python(low)}), {python(high)})", 10
+        case "sign", (a,):
+            return f"math.copysign(1.0, {python(a)}) if {_wrap(a, 5)} else 0.0", 0
+        case "sigmoid", (a,):
+            return f"1 / (1 + math.exp(-{_wrap(a, 7)}))", 6
+        case "softplus", (a,):
+            return f"math.log1p(math.exp({python(a)}))", 10
+        case "rsqrt", (a,):
+            return f"1 / math.sqrt({python(a)})", 6
+        case "square", (a,):
+            return f"{_wrap(a, 9)}**2", 8
+        case "lerp", (a, b, w):
+            return f"{_wrap(a, 5)} + {_wrap(w, 6)} * ({python(b)} - {_wrap(a, 6)})", 5
+        case "match", (name, Const(value=str() as pattern)):
+            return f'matches(r"{regex(pattern)}", {python(name)})', 10
+        case "member", (x, *words):
+            return f"{_wrap(x, 5)} in ({', '.join(map(python, words))},)", 4
+        case "index", (values, place):
+            return f"{_wrap(values, 10)}[{python(place)}]", 10
+        case "length", (values,):
+            return f"len({python(values)})", 10
+        case op, (a, b) if op in _INFIX:
+            sign, level = _INFIX[op]
+            tight = level + 1 if op in ("sub", "div", "mod") or level == 4 else level
+            left = level + 1 if op == "pow" or level == 4 else level
+            return f"{_wrap(a, left)}{sign}{_wrap(b, tight)}", level
+        case op, _ if op in _CALLS:
+            return f"{_CALLS[op]}({', '.join(map(python, args))})", 10
+        case op, _:
+            raise ValueError(f"no Python for host operation {op}")
+
+
+def _wrap(expr: Expr, least: int) -> str:
+    text, level = _print(expr)
+    return text if level >= least else f"({text})"
+
+
+# ---------------------------------------------------------------- the method
+
+
+def host_method(model: Model, tree: Tree, leaf: Callable[[Program], Leaf]) -> list[str]:
+    """The lines of `host`, indented for a class body."""
+    used = _reads(tree, leaf)
+    text = [
+        "    @staticmethod",
+        "    def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:",
+        f'        """Which path a tensor of {model.name} takes in this call, and its host scalars."""',
+    ]
+    text += [f"        {line}" for line in _unpack(model, used)]
+    text += _branches(tree, leaf, frozenset(), 8)
+    return text
+
+
+def _reads(tree: Tree, leaf: Callable[[Program], Leaf]) -> list[Read]:
+    found: dict[Read, None] = {}
+    for expr in _exprs(tree, leaf):
+        for read in reads(expr):
+            found[read] = None
+    return list(found)
+
+
+def _exprs(tree: Tree, leaf: Callable[[Program], Leaf]) -> Iterator[Expr]:
+    match tree:
+        case Decide():
+            yield tree.condition
+            yield from (value for _, value in needed_lets([tree.condition], tree.lets))
+            yield from _exprs(tree.then, leaf)
+            yield from _exprs(tree.otherwise, leaf)
+        case Program():
+            results = _results(leaf(tree).plan)
+            yield from results
+            yield from (value for _, value in needed_lets(results, tree.lets))
+        case Refuse():
+            return
+
+
+def _results(plan: Plan) -> list[Expr]:
+    stored = [value for _, value in plan.program.host_stores]
+    return [expr for _, expr in plan.scalars] + list(plan.sizes) + stored
+
+
+def _unpack(model: Model, used: Sequence[Read]) -> Iterator[str]:
+    """Names for what the branches read: hypers, facts and host states."""
+    names = {read.name for read in used if read.kind == "hyper"}
+    for hyper in model.hypers:
+        if hyper.items and names & set(hyper.items):
+            parts = [
+                python_name(_named(item)) if item in names else f"_{item}" for item in hyper.items
+            ]
+            comma = "," if len(parts) == 1 else ""
+            yield f'{", ".join(parts)}{comma} = hyper["{hyper.name}"]'
+        elif hyper.name in names:
+            yield f'{python_name(_named(hyper.name))} = hyper["{hyper.name}"]'
+    for read in used:
+        if read.kind == "fact" and read.name != "role":
+            yield f"{python_name(read)} = fact.{read.name}"
+    if any(read.kind == "fact" and read.name == "role" for read in used):
+        known = "fact.role or role_of(fact)" if _has_roles(model) else "fact.role"
+        yield f"role = {known}"
+    for read in used:
+        if read.kind == "state":
+            initial = next((s.initial for s in _states(model) if s.name == read.name), None)
+            first = python(initial) if initial is not None and initial.host else "0.0"
+            yield f'{python_name(read)} = state.get("{read.name}", {first})'
+
+
+def _has_roles(model: Model) -> bool:
+    return bool(roles_of(model))
+
+
+def roles_of(model: Model) -> tuple[tuple[Expr | None, str], ...]:
+    """The role rules of a model, or those of the first routed model that has some."""
+    if model.roles:
+        return model.roles
+    return next((roles for b in model.route if (roles := roles_of(b.model))), ())
+
+
+def _states(model: Model):  # type: ignore[no-untyped-def]
+    yield from model.states
+    for branch in model.route:
+        yield from _states(branch.model)
+
+
+def _named(name: str) -> Read:
+    from_name = Read.__new__(Read)
+    object.__setattr__(from_name, "name", name)
+    return from_name
+
+
+def _branches(
+    tree: Tree, leaf: Callable[[Program], Leaf], done: frozenset[str], indent: int
+) -> list[str]:
+    pad = " " * indent
+    match tree:
+        case Refuse(message=message):
+            words = "f" + _quoted("{fact}: " + message.replace("{", "{{").replace("}", "}}"))
+            return lines(call("raise ValueError", [words]), indent)
+        case Decide():
+            lets = needed_lets([tree.condition], tree.lets, done)
+            done |= {name for name, _ in lets}
+            return [
+                *_let_lines(lets, indent),
+                f"{pad}if {python(tree.condition)}:",
+                *_branches(tree.then, leaf, done, indent + 4),
+                *_branches(tree.otherwise, leaf, done, indent),
+            ]
+        case Program():
+            found = leaf(tree)
+            lets = needed_lets(_results(found.plan), tree.lets, done)
+            return [*_let_lines(lets, indent), *_choice(found, indent)]
+
+
+def _let_lines(lets: Sequence[tuple[str, Expr]], indent: int) -> list[str]:
+    return [
+        line
+        for name, value in lets
+        for line in assignment(name.replace(".", "_"), python(value), indent)
+    ]
+
+
+def _choice(leaf: Leaf, indent: int) -> list[str]:
+    """The return statement of a leaf."""
+    plan = leaf.plan
+    parts: list[Group | str] = [str(leaf.path)]
+    if plan.scalars:
+        parts.append(tuple_of("scalars", [python(expr) for _, expr in plan.scalars]))
+    if plan.sizes:
+        parts.append(tuple_of("sizes", [python(expr) for expr in plan.sizes]))
+    if plan.program.host_stores:
+        pairs = [f'"{name}": {python(value)}' for name, value in plan.program.host_stores]
+        parts.append(Group("hosts=", tuple(pairs), "{", "}"))
+    return lines(call("return Choice", parts), indent)
+
+
+def role_function(model: Model) -> list[str]:
+    """The lines of `role_of`, from the spec's `roles:`; empty if it has none."""
+    rules = roles_of(model)
+    if not rules:
+        return []
+    text = [
+        "def role_of(fact: Facts) -> str:",
+        '    """The role of a tensor by its name, where its group gives none."""',
+        "    name = fact.name",
+    ]
+    for condition, role in rules:
+        if condition is None:
+            text.append(f'    return "{role}"')
+        else:
+            text += [f"    if {python(condition)}:", f'        return "{role}"']
+    return text

@@ -1,0 +1,67 @@
+"""Laying out generated Python so that the formatter has nothing to say.
+
+    call("return Choice", ["0", "scalars=(a, b)"])  ->  return Choice(0, scalars=(a, b))
+
+or, when that is too wide, the arguments on a line of their own, or one argument a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Bracketed, comma-separated parts, `head(part, part)`; a tuple of one gets its comma."""
+
+    head: str
+    parts: tuple[Group | str, ...]
+    opening: str = "("
+    closing: str = ")"
+
+    def flat(self) -> str:
+        """The group on one line."""
+        parts = [p if isinstance(p, str) else p.flat() for p in self.parts]
+        is_tuple = self.opening == "(" and (not self.head or self.head.endswith(("=", "= ")))
+        lonely = is_tuple and len(parts) == 1
+        comma = "," if lonely else ""
+        return f"{self.head}{self.opening}{', '.join(parts)}{comma}{self.closing}"
+
+
+def tuple_of(name: str, parts: Sequence[Group | str]) -> Group:
+    """`name=(a, b)`, or `(a, b)` without a name."""
+    return Group(f"{name}=" if name else "", tuple(parts))
+
+
+def call(head: str, parts: Sequence[Group | str], closing: str = ")") -> Group:
+    """`head(a, b)`"""
+    return Group(head, tuple(parts), "(", closing)
+
+
+def lines(group: Group | str, indent: int = 0, tail: str = "") -> list[str]:
+    """The group laid out from column `indent` on; `tail` follows the closing bracket."""
+    pad = " " * indent
+    if isinstance(group, str):
+        return [pad + group + tail]
+    flat = group.flat()
+    if indent + len(flat) + len(tail) <= WIDTH:
+        return [pad + flat + tail]
+    opening = pad + group.head + group.opening
+    closing = pad + group.closing + tail
+    parts = [p if isinstance(p, str) else p.flat() for p in group.parts]
+    together = " " * (indent + 4) + ", ".join(parts)
+    if len(together) <= WIDTH:
+        return [opening, together, closing]
+    body = [line for part in group.parts for line in lines(part, indent + 4, ",")]
+    return [opening, *body, closing]
+
+
+def assignment(name: str, value: str, indent: int = 0) -> list[str]:
+    """`name = value`, in brackets on a line of its own when that is too wide."""
+    pad = " " * indent
+    if indent + len(name) + 3 + len(value) <= WIDTH:
+        return [f"{pad}{name} = {value}"]
+    return [f"{pad}{name} = (", f"{pad}    {value}", f"{pad})"]

@@ -1,0 +1,136 @@
+"""Names for values: the spec's own, made unique, and used again where that reads like the spec.
+
+    m = beta1 * m + one_minus_beta1 * grad        the old m is not needed any more: `m` again
+    param_new = ...                               the old one still is: another name
+
+Who needs a name, and in which order lines stand, is `body.py`'s to say. A name is an identifier in
+Python and C, no keyword of either, and none of the names that kernels use for themselves.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..ir import REDUCTIONS, Node
+from .expressions import is_boolean
+
+_C_WORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int
+long register restrict return short signed sizeof static struct switch typedef union unsigned void
+volatile while bool f32 f64 bf16 f16
+""".split()
+_LIBRARY = """
+sqrt exp exp2 log log2 fabs floor ceil rint tanh sin cos tan atan erf cbrt atan2 pow rsqrt sign
+sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic spread
+reduce sum min max abs range
+""".split()
+_KERNEL = """
+tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor begin
+end cell first last row rows cols numel length width strip tile index inside offsets address block
+i j k R REAL PARAM GRAD BLOCK ALIGNED dtype shape size
+""".split()
+_RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
+_LONGEST = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One place in the text: it may define a value, and it reads some. `stretch` numbers the
+    pieces of text (rounds) between which element values do not live on."""
+
+    defines: Node | None
+    reads: frozenset[Node]
+    stretch: int
+
+
+@dataclass(slots=True)
+class Naming:
+    """Gives names one by one; `zone` says in which loop a value lives."""
+
+    events: Sequence[Event]
+    zone: dict[Node, int]
+    streams: frozenset[str]
+    names: dict[Node, str] = field(default_factory=dict[Node, str])
+    _holders: dict[str, list[Node]] = field(default_factory=dict[str, list[Node]])
+
+    def fix(self, node: Node, base: str) -> None:
+        """A name that is never taken over from another value (loads, operands, slots)."""
+        self._give(node, next(n for n in self._candidates(base) if n not in self._holders))
+
+    def name(self, node: Node) -> bool:
+        """Name a computed value; True if the name was another value's until here."""
+        for candidate in self._candidates(_base(node, self.names)):
+            holders = self._holders.get(candidate, [])
+            if all(self._yields(holder, node) for holder in holders):
+                self._give(node, candidate)
+                return bool(holders)
+        raise AssertionError("candidates never end")
+
+    def _give(self, node: Node, name: str) -> None:
+        self.names[node] = name
+        self._holders.setdefault(name, []).append(node)
+
+    def _candidates(self, base: str) -> Iterable[str]:
+        safe = identifier(base)
+        yield safe
+        if safe in self.streams:
+            yield f"{safe}_new"
+        number = 1
+        while True:
+            yield f"{safe}_{number}"
+            number += 1
+
+    def _yields(self, holder: Node, node: Node) -> bool:
+        """Whether `holder` is not read any more once `node` is computed, in every stretch."""
+        if self.zone[holder] != self.zone[node] or is_boolean(holder) != is_boolean(node):
+            return False
+        for stretch in {e.stretch for e in self.events if e.defines is node}:
+            here = [(at, e) for at, e in enumerate(self.events) if e.stretch == stretch]
+            made = min(at for at, e in here if e.defines is node)
+            if any(e.defines is holder and at > made for at, e in here):
+                return False
+            if any(holder in e.reads and at > made for at, e in here):
+                return False
+        return True
+
+
+def identifier(text: str) -> str:
+    """The last dotted part of `text` as an identifier that nothing else means."""
+    safe = re.sub(r"\W", "_", text.rpartition(".")[2], flags=re.ASCII) or "x"
+    if safe[0].isdigit():
+        safe = f"x{safe}"
+    return f"{safe}_" if safe in _RESERVED else safe
+
+
+def _base(node: Node, names: dict[Node, str]) -> str:
+    """The spec's name, or one that hints at what the value is."""
+    if node.label:
+        return node.label
+    inner = next((_stem(names[arg]) for arg in node.args if arg in names), "")
+    base = ""
+    match node.op:
+        case "mul" if node.args[0] is node.args[1]:
+            base = f"{inner}_squared" if inner else "square"
+        case "where":
+            base = next((names[a] for a in reversed(node.args[1:]) if a in names), "choice")
+        case "lt" | "le" | "gt" | "ge" | "eq" | "ne" | "and" | "or" | "not":
+            base = "holds"
+        case op if op in REDUCTIONS:
+            base = f"{op}_{inner}" if inner else f"{op}_"
+        case "add" | "sub":
+            base = "term"
+        case "mul" | "div":
+            base = "factor"
+        case "cast" | "neg":
+            base = inner
+        case op:
+            base = f"{op}_{inner}" if inner else op
+    return base if base and len(base) <= _LONGEST else "x"
+
+
+def _stem(name: str) -> str:
+    """A name without the number that made it unique."""
+    return re.sub(r"_\d+$", "", name)

@@ -1,0 +1,258 @@
+"""How each target language writes the operations: the tables C, TRITON and TORCH.
+
+    expression(maximum(x, y), names, C)    ->    "MAXIMUM(x, y)"
+
+C text is generic in REAL: its capitals (SQRT, MAXIMUM, ...) are macros and inline functions of
+`c_prelude.py`. The functions that Triton lacks (`TRITON_FUNCTIONS`: sign, power, atan2, ...) are
+kernels of `runtime/elementary.py`. To add an operation, add a line to each of the three.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from ..ir import Node
+from .expressions import (
+    ADD,
+    AND,
+    ATOM,
+    BITAND,
+    BITOR,
+    CHOICE,
+    COMPARE,
+    LOOSE,
+    MUL,
+    OR,
+    TYPED,
+    UNARY,
+    Form,
+    Syntax,
+)  # fmt: skip
+
+TRITON_FUNCTIONS = frozenset(
+    {"sign", "modulo", "power", "tanh", "softplus", "tan", "atan", "atan2", "cbrt", "round_even",
+     "round_stochastic"}
+)  # fmt: skip
+
+
+def _infix(sign: str, binds: int) -> Form:
+    """Left to right: `a - (b - c)` keeps its parentheses, `(a - b) - c` needs none."""
+    return Form(f"{{0}} {sign} {{1}}", binds, (binds, binds + 1))
+
+
+def _comparison(sign: str) -> Form:
+    return Form(f"{{0}} {sign} {{1}}", COMPARE, (BITOR, BITOR))
+
+
+def _call(name: str, count: int = 1, *more: str, takes: int = LOOSE) -> Form:
+    args = [*(f"{{{k}}}" for k in range(count)), *more]
+    return Form(f"{name}({', '.join(args)})", ATOM, (takes,) * count)
+
+
+_SHARED: dict[str, Form] = {
+    "add": _infix("+", ADD),
+    "sub": _infix("-", ADD),
+    "mul": _infix("*", MUL),
+    "div": _infix("/", MUL),
+    "neg": Form("-{0}", UNARY, (UNARY + 1,)),
+    "eq": _comparison("=="),
+    "ne": _comparison("!="),
+    "lt": _comparison("<"),
+    "le": _comparison("<="),
+    "gt": _comparison(">"),
+    "ge": _comparison(">="),
+}
+
+
+def _float32_exact(value: float) -> bool:
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0] == value
+    except OverflowError:
+        return False
+
+
+# ---------------------------------------------------------------- C
+
+
+def _c_number(value: float, needed: int) -> str:
+    if math.isnan(value):
+        return "R(NAN)"
+    if math.isinf(value):
+        return "R(INFINITY)" if value > 0 else "-R(INFINITY)"
+    text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return f"R({text})"
+
+
+C = Syntax(
+    "C",
+    {
+        **_SHARED,
+        "and": _infix("&&", AND),
+        "or": _infix("||", OR),
+        "not": Form("!{0}", UNARY, (UNARY + 1,)),
+        "where": Form("{0} ? {1} : {2}", CHOICE, (OR, OR, CHOICE)),
+        "number": Form("{0} ? R(1) : R(0)", CHOICE, (OR,)),
+        "truth": Form("{0} != R(0)", COMPARE, (BITOR,)),
+        "cast": _call("ROUND_TO_PARAM"),
+        **{f"cast:{name}": _call(f"ROUND_TO_{code}") for name, code in (
+            ("param", "PARAM"), ("bfloat16", "BF16"), ("float16", "F16"), ("float32", "F32"),
+        )},
+        "cast:float64": Form("{0}", LOOSE, (LOOSE,)),
+        "cast:real": Form("{0}", LOOSE, (LOOSE,)),
+        "round_stochastic": _call("ROUND_STOCHASTIC", 2, "i"),
+        **{op: _call(op.upper()) for op in (
+            "sqrt", "rsqrt", "exp", "exp2", "log", "log2", "abs", "sign", "sign_bit", "floor",
+            "ceil", "round", "tanh", "sigmoid", "softplus", "sin", "cos", "tan", "atan", "erf",
+            "cbrt",
+        )},
+        **{op: _call(op.upper(), 2) for op in ("maximum", "minimum", "atan2", "pow", "mod")},
+        "clamp": _call("CLAMP", 3),
+    },
+    _c_number,
+    lambda node: f"cast:{node.attr}" if node.op == "cast" else node.op,
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- Triton
+
+
+def _triton_number(value: float, needed: int) -> str:
+    if not math.isfinite(value):
+        return f'float("{value}")'
+    if needed == TYPED and not _float32_exact(value):
+        return f"tl.full((), {value!r}, REAL)"
+    return repr(value)
+
+
+def _triton_spell(node: Node) -> str:
+    match node.op:
+        case "cast":
+            return f"cast:{node.attr}"
+        case "clamp" if not all(bound.is_host for bound in node.args[1:]):
+            return "clamp between values"
+        case "where" if node.args[1].op == node.args[2].op == "const":
+            return "where of numbers"
+        case _:
+            return node.op
+
+
+_KEEP_NAN = "propagate_nan=tl.PropagateNan.ALL"
+
+TRITON = Syntax(
+    "Triton",
+    {
+        **_SHARED,
+        "and": _infix("&", BITAND),
+        "or": _infix("|", BITOR),
+        "not": Form("~{0}", UNARY, (UNARY,)),
+        "where": _call("tl.where", 3),
+        "where of numbers": Form("tl.where({0}, {1}, {2})", ATOM, (LOOSE, TYPED, TYPED)),
+        "number": Form("tl.where({0}, 1.0, 0.0)", ATOM, (LOOSE,)),
+        "truth": Form("{0} != 0.0", COMPARE, (BITOR,)),
+        "cast:param": Form("{0}.to(PARAM).to(REAL)", ATOM, (ATOM,)),
+        "cast:real": Form("{0}", LOOSE, (LOOSE,)),
+        **{
+            f"cast:{name}": Form(f"{{0}}.to(tl.{name}).to(REAL)", ATOM, (ATOM,))
+            for name in ("bfloat16", "float16", "float32", "float64")
+        },
+        **{op: _call(f"tl.{op}") for op in (
+            "sqrt", "rsqrt", "exp", "exp2", "log", "log2", "abs", "floor", "ceil", "sigmoid",
+            "sin", "cos", "erf",
+        )},
+        "sign_bit": Form("tl.where({0} < 0.0, -1.0, 1.0)", ATOM, (BITOR,)),
+        "maximum": _call("tl.maximum", 2, _KEEP_NAN, takes=TYPED),
+        "minimum": _call("tl.minimum", 2, _KEEP_NAN, takes=TYPED),
+        "clamp": _call("tl.clamp", 3, _KEEP_NAN, takes=TYPED),
+        "clamp between values": Form(
+            f"tl.minimum(tl.maximum({{0}}, {{1}}, {_KEEP_NAN}), {{2}}, {_KEEP_NAN})",
+            ATOM, (TYPED, TYPED, TYPED),
+        ),
+        "round_stochastic": _call("round_stochastic", 2, "index", "PARAM"),
+        "round": _call("round_even"),
+        **{op: _call(op) for op in ("sign", "tanh", "softplus", "tan", "atan", "cbrt")},
+        "atan2": _call("atan2", 2),
+        "mod": _call("modulo", 2),
+        "pow": _call("power", 2),
+    },
+    _triton_number,
+    _triton_spell,
+)  # fmt: skip
+
+
+# ---------------------------------------------------------------- torch
+
+
+def _torch_number(value: float, needed: int) -> str:
+    if not math.isfinite(value):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def _torch_spell(node: Node) -> str:
+    """torch.maximum wants two tensors; host numbers are Python floats there."""
+    match node.op:
+        case "cast":
+            return f"cast:{node.attr}"
+        case "maximum" | "minimum" if node.args[1].is_host:
+            return f"{node.op} of a tensor and a number"
+        case "maximum" | "minimum" if node.args[0].is_host:
+            return f"{node.op} of a number and a tensor"
+        case "clamp" if node.args[1].is_host != node.args[2].is_host:
+            return "clamp between unlike"
+        case _:
+            return node.op
+
+
+TORCH = Syntax(
+    "torch",
+    {
+        **_SHARED,
+        "and": _infix("&", BITAND),
+        "or": _infix("|", BITOR),
+        "not": Form("~{0}", UNARY, (UNARY,)),
+        "where": _call("torch.where", 3),
+        "number": Form("torch.where({0}, 1.0, 0.0)", ATOM, (LOOSE,)),
+        "truth": Form("{0} != 0.0", COMPARE, (BITOR,)),
+        "cast:param": Form("{0}.to(dtype).type_as({0})", ATOM, (ATOM,)),
+        "cast:real": Form("{0}", LOOSE, (LOOSE,)),
+        **{
+            f"cast:{name}": Form(f"{{0}}.to(torch.{name}).type_as({{0}})", ATOM, (ATOM,))
+            for name in ("bfloat16", "float16", "float32", "float64")
+        },
+        **{op: _call(f"torch.{op}") for op in (
+            "sqrt", "rsqrt", "exp", "exp2", "log", "log2", "abs", "floor", "ceil", "round",
+            "sigmoid", "sin", "cos", "tan", "atan", "erf", "tanh",
+        )},
+        "softplus": Form("torch.logaddexp({0}, torch.zeros_like({0}))", ATOM, (LOOSE,)),
+        "sign": Form("torch.where({0} != {0}, {0}, torch.sign({0}))", ATOM, (BITOR,)),
+        "sign_bit": Form("torch.where({0} < 0.0, -1.0, 1.0)", ATOM, (BITOR,)),
+        "cbrt": Form("torch.sign({0}) * torch.abs({0}) ** (1 / 3)", MUL, (LOOSE,)),
+        "maximum": _call("torch.maximum", 2),
+        "minimum": _call("torch.minimum", 2),
+        "maximum of a tensor and a number": Form(
+            "torch.clamp({0}, min={1})", ATOM, (LOOSE, LOOSE)
+        ),
+        "minimum of a tensor and a number": Form(
+            "torch.clamp({0}, max={1})", ATOM, (LOOSE, LOOSE)
+        ),
+        "maximum of a number and a tensor": Form(
+            "torch.clamp({1}, min={0})", ATOM, (LOOSE, LOOSE)
+        ),
+        "minimum of a number and a tensor": Form(
+            "torch.clamp({1}, max={0})", ATOM, (LOOSE, LOOSE)
+        ),
+        "clamp": _call("torch.clamp", 3),
+        "clamp between unlike": Form(
+            "torch.clamp(torch.clamp({0}, min={1}), max={2})", ATOM, (LOOSE, LOOSE, LOOSE)
+        ),
+        "round_stochastic": _call("round_stochastic", 2, "dtype"),
+        "atan2": _call("torch.atan2", 2),
+        "mod": _call("torch.remainder", 2),
+        "pow": _call("torch.pow", 2),
+        "matmul": _infix("@", MUL),
+        "transpose": Form("{0}.mT", ATOM, (ATOM,)),
+    },
+    _torch_number,
+    _torch_spell,
+)  # fmt: skip

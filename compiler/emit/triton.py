@@ -1,0 +1,65 @@
+"""A plan's sweeps and finishes as Triton kernels, one launch each for all tensors of a bucket.
+
+    kernel_of(plan, sweep, "adamw", doc, values=0, partials=0)   ->   KernelText
+
+A flat sweep walks over its task's full tiles unmasked, then does the tail masked. Sweeps over cells
+are in `triton_cells.py`, what stands between sweeps in `triton_finish.py`. Partial results go to a
+fixed slot per task and are combined in order, so a step gives the same bits on every run.
+"""
+
+from __future__ import annotations
+
+from ..plan import Finish, Plan, Sweep
+from .body import sweep_body
+from .syntaxes import TRITON
+from .triton_cells import cell_kernel
+from .triton_finish import finish_kernel
+from .triton_frame import Frame, KernelText, kernel_text
+from .triton_partials import collect, totals_of, write
+from .triton_tile import LINE, TileWriter, shape_names
+
+
+def kernel_of(
+    plan: Plan, step: Sweep | Finish, name: str, doc: str, *, values: int, partials: int
+) -> KernelText:
+    """The kernel of one step. `values` and `partials` are the row lengths of those tables."""
+    match step:
+        case Finish():
+            return finish_kernel(plan, step, name, doc, values, partials)
+        case Sweep(cell=None):
+            return _flat(plan, step, name, doc, values, partials)
+        case Sweep():
+            return cell_kernel(plan, step, name, doc, values, partials)
+
+
+def _flat(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: int) -> KernelText:
+    frame = Frame(plan, sweep_body(plan, sweep, TRITON), values)
+    streams = [*sweep.loads, *(store.stream for store in sweep.stores)]
+    frame.open_streams(streams)
+    frame.open_shape(shape_names(plan, streams))
+    frame.open_numbers()
+    (walk,) = frame.body.rounds
+    totals = totals_of(sweep.partials, "[BLOCK]")
+    writer = TileWriter(frame, LINE)
+    writer.open([s for s in streams if not s.level.is_coarse])
+    writer.load(walk.loads)
+    writer.compute(walk.lines)
+    writer.store(sweep.stores)
+    tile = writer.finish(
+        f"{name}_tile", f"One tile of `{name}`; all of it where `end` is None.", totals
+    )
+    body = [
+        "task = tasks + 3 * tl.program_id(0)",
+        "tensor = tl.load(task)",
+        "begin = tl.multiple_of(tl.load(task + 1), BLOCK)",
+        "end = tl.load(task + 2)",
+        *frame.lines,
+        *(total.begin() for total in totals),
+        "full = begin + (end - begin) // BLOCK * BLOCK",
+        "for start in range(begin, full, BLOCK):",
+        *collect(tile, totals, ("start", "None"), 4),
+        "if full < end:",
+        *collect(tile, totals, ("full", "end"), 4),
+        *write(totals, partials),
+    ]
+    return kernel_text(name, doc, body, (tile,))

@@ -1,0 +1,1 @@
+def cell_kernel(*a): raise NotImplementedError

@@ -1,0 +1,89 @@
+"""Partial sums in a Triton kernel: begun with a neutral element, collected over tiles, and written
+to the task's own slot of the partials table.
+
+    square_all = tl.zeros([BLOCK], REAL)
+    ...
+    square_part = lamb_tile(start, None, ...)
+    square_all += square_part
+    ...
+    tl.store(partials + tl.program_id(0), tl.sum(square_all, 0).to(tl.float64))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir import Node
+from ..plan import Partial
+from .names import identifier
+from .triton_frame import Tile
+
+COMBINE = {
+    "sum": "tl.sum({0}, 0)",
+    "max": "tl.reduce({0}, 0, larger)",
+    "min": "tl.reduce({0}, 0, smaller)",
+}
+NEUTRAL = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
+_TAKE = {
+    "sum": "{0} += {1}",
+    "max": "{0} = larger({0}, {1})",
+    "min": "{0} = smaller({0}, {1})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A reduction collected over tiles: its name, kind, the value reduced, and the accumulator's
+    shape (`()` for a number)."""
+
+    name: str
+    kind: str
+    value: Node
+    shape: str
+
+    @property
+    def part(self) -> str:
+        """What one tile contributes."""
+        return f"{self.name}_part"
+
+    @property
+    def all(self) -> str:
+        """What all tiles until now contribute."""
+        return f"{self.name}_all"
+
+    def begin(self) -> str:
+        """The accumulator with nothing in it."""
+        return f"{self.all} = tl.full({self.shape}, {NEUTRAL[self.kind]}, REAL)"
+
+    def take(self, part: str) -> str:
+        """One tile's contribution added."""
+        return _TAKE[self.kind].format(self.all, part)
+
+    def result(self) -> str:
+        """The reduction over all lanes."""
+        return self.all if self.shape == "()" else COMBINE[self.kind].format(self.all)
+
+
+def totals_of(partials: Sequence[Partial], shape: str) -> list[Total]:
+    """A sweep's partials as totals over lanes of `shape`."""
+    return [Total(identifier(p.slot.name), p.kind, p.value, shape) for p in partials]
+
+
+def collect(tile: Tile, totals: Sequence[Total], first: Sequence[str], indent: int) -> list[str]:
+    """The call of a tile, and its contributions taken."""
+    pad = " " * indent
+    call = tile.invoke(first, indent, [total.part for total in totals])
+    return call + [pad + total.take(total.part) for total in totals]
+
+
+def write(totals: Sequence[Total], width: int) -> list[str]:
+    """Every partial result to its column (in the order of `totals`) of the task's row."""
+    if not totals:
+        return []
+    row = "tl.program_id(0)" if width == 1 else f"{width} * tl.program_id(0)"
+    lines = [f"results = partials + {row}"]
+    for k, total in enumerate(totals):
+        place = f"results + {k}" if k else "results"
+        lines.append(f"tl.store({place}, {total.result()}.to(tl.float64))")
+    return lines

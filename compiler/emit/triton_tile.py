@@ -1,0 +1,181 @@
+"""The device function that does one tile of a sweep: load, compute, store, return partial results.
+
+    def adamw_tile(start, end, param_at, grad_at, m_at, v_at, beta1, ...):
+        LANES: tl.constexpr = 4
+        lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
+        index = start + lanes
+        inside = None if end is None else index < end
+        param = tl.load(param_at + index, mask=inside).to(REAL)
+        ...
+        tl.store(param_at + index, param, mask=inside)
+
+A full tile is called with `end` None: then nothing is masked and every access is a vector. Hence
+the arithmetic is written once and compiled twice. What the tile needs from outside are its
+arguments, by the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ...dsl.levels import Level
+from ..ir import Node, Store, Stream
+from ..plan import Plan
+from .body import Line, stream_of
+from .expressions import definition, expression
+from .layout import assignment
+from .syntaxes import TRITON
+from .triton_frame import CONSTANTS, Frame, Tile, address, function, size_name, used
+from .triton_partials import COMBINE, NEUTRAL, Total
+
+INSIDE = "inside = None if end is None else index < end"
+
+
+def contiguous(length: str) -> str:
+    """`length` neighbours. Without the hints, streams of unlike widths would be laid out each in
+    its own way, and values would go through shared memory from one layout to the other."""
+    return f"tl.max_contiguous(tl.multiple_of(tl.arange(0, {length}), LANES), LANES)"
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a tile's lanes lie in the tensor. `takes` are the function's first arguments, `opening`
+    defines `index` (each lane's element) and `inside`; `cell` is what a value per cell of `level`
+    looks like among elements."""
+
+    takes: tuple[str, str]
+    opening: tuple[str, ...]
+    level: Level | None = None
+    cell: str = "{0}"
+
+
+LINE = Geometry(("start", "end"), (f"lanes = {contiguous('BLOCK')}", "index = start + lanes", INSIDE))
+
+
+@dataclass(slots=True)
+class TileWriter:
+    """Writes the lines of one tile function."""
+
+    frame: Frame
+    geometry: Geometry
+    lines: list[str] = field(default_factory=list[str])
+    names: dict[Node, str] = field(default_factory=dict[Node, str])
+
+    def open(self, streams: Sequence[Stream]) -> None:
+        """The lanes and their places; `streams` is everything the tile loads and stores."""
+        geometry = self.geometry
+        self.lines += [lanes(streams), *geometry.opening]
+        fine = [s.level for s in streams if s.level != geometry.level]
+        self.lines += _places(self.frame.plan, fine)
+        self.names = {
+            node: geometry.cell.format(name) if node.level == geometry.level else name
+            for node, name in self.frame.body.names.items()
+        }
+
+    def load(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            at = _element_at(self.frame.plan, stream_of(self.frame.plan, node))
+            self.lines += assignment(self.names[node], f"tl.load({at}, mask=inside).to(REAL)")
+
+    def compute(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.lines += assignment(line.name, definition(line.node, self.names, TRITON))
+
+    def masked(self, results: Sequence[tuple[str, str, Node]]) -> None:
+        """(name, kind of reduction, value): the values, neutral where the tile leaves the cell."""
+        for name, _, node in results:
+            self.lines += assignment(name, expression(node, self.names, TRITON))
+        if results:
+            self.lines.append("if end is not None:")
+        for name, kind, _ in results:
+            self.lines.append(f"    {name} = tl.where(inside, {name}, {NEUTRAL[kind]})")
+
+    def reduce(self, lines: Iterable[Line]) -> None:
+        """Reductions over the lanes of this one tile."""
+        wanted = list(lines)
+        self.masked([(f"{line.name}_lanes", line.node.op, line.node.args[0]) for line in wanted])
+        for line in wanted:
+            self.lines.append(f"{line.name} = {COMBINE[line.node.op].format(f'{line.name}_lanes')}")
+
+    def store(self, stores: Iterable[Store]) -> None:
+        for store in stores:
+            at = _element_at(self.frame.plan, store.stream)
+            value = expression(store.value, self.names, TRITON)
+            self.lines.append(f"tl.store({at}, {value}, mask=inside)")
+
+    def finish(self, name: str, doc: str, totals: Sequence[Total]) -> Tile:
+        """The function, returning what it contributes to `totals`."""
+        self.masked([(total.part, total.kind, total.value) for total in totals])
+        if totals:
+            self.lines.append(f"return {', '.join(total.part for total in totals)}")
+        text = "\n".join(self.lines)
+        outside = used(text, self.frame.names) + used(text, CONSTANTS)
+        takes = [*self.geometry.takes, *outside]
+        return Tile(name, function(name, takes, doc, self.lines), outside)
+
+
+def lanes(streams: Iterable[Stream]) -> str:
+    """How many neighbours a thread takes: as many as fill 16 bytes of the widest stream. All
+    streams then agree, and no value has to cross threads between its load and its store."""
+    swept = {stream.dtype for stream in streams if stream.level.kind == "element"}
+    if swept & {"real", "float32"}:
+        return "LANES: tl.constexpr = 4"
+    if {"param", "grad"} <= swept:
+        return "LANES: tl.constexpr = 8 if PARAM == GRAD else 4"
+    return "LANES: tl.constexpr = 8"
+
+
+# ---------------------------------------------------------------- streams of other levels
+
+
+def shape_names(plan: Plan, streams: Iterable[Stream]) -> set[str]:
+    """What of the shape table it takes to find such a stream's value for an element."""
+    names: set[str] = set()
+    for stream in streams:
+        if stream.level.kind in ("rows", "cols"):
+            names.add("cols")
+        elif stream.level.kind in ("heads", "chunks"):
+            names |= {"numel", size_name(plan, stream.level)}
+    return names
+
+
+def _element_at(plan: Plan, stream: Stream) -> str:
+    """Where a stream's values for the elements of a tile lie."""
+    match stream.level.kind:
+        case "element":
+            place = "index"
+        case "rows":
+            place = "row"
+        case "cols":
+            place = "column"
+        case "heads" | "chunks":
+            place = _cell_name(plan, stream.level)
+        case kind:
+            raise NotImplementedError(f"{kind} among elements")
+    return f"{address(stream)} + {place}"
+
+
+def _cell_name(plan: Plan, level: Level) -> str:
+    return f"{level.kind}_{size_name(plan, level)}"
+
+
+def _places(plan: Plan, levels: Iterable[Level]) -> list[str]:
+    """Lines for the row, column, head or chunk of every element. Only the tile's start is divided
+    in 64 bits; within the tile 32 suffice."""
+    lines: list[str] = []
+    distinct = list(dict.fromkeys(levels))
+    kinds = {level.kind for level in distinct}
+    if kinds & {"rows", "cols"}:
+        lines += ["width = cols.to(tl.int32)", "place = (start % cols).to(tl.int32) + lanes"]
+    if "rows" in kinds:
+        lines.append("row = start // cols + place // width")
+    if "cols" in kinds:
+        lines.append("column = place % width")
+    for level in distinct:
+        if level.kind in ("heads", "chunks"):
+            size = size_name(plan, level)
+            length = f"(numel // {size})" if level.kind == "heads" else size
+            place = f"(start % {length} + lanes) // {length}"
+            lines.append(f"{_cell_name(plan, level)} = start // {length} + {place}")
+    return lines

@@ -1,0 +1,94 @@
+"""The way in: a path, a text or a composition, to a checked model.
+
+    load("specs/adamw.opt")   load("AdamW + Cautious + Lookahead(k = 5)")   load('''optimizer ...''')
+
+`quantize` and `rounding` say how states and the parameter are stored, as the members of that name
+would; they come last and so win. Everything wrong is raised at once, as a `SpecError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from . import syntax as s
+from .compose import Composed, Composer, Owned
+from .diagnostics import Diagnostic, Report, SpecError
+from .files import read_source
+from .library import Library, Scope
+from .model import Model
+from .parser import parse_codec, parse_composition
+from .route import understand_any
+from .source import Source
+
+
+def load(
+    what: str | Path,
+    *,
+    quantize: str | Mapping[str, str] | None = None,
+    rounding: str | None = None,
+) -> Model:
+    """The model of `what`: a path; a text with a newline, whose last optimizer is meant; or a
+    composition. `quantize` is one codec for all states, or a codec for each state named."""
+    report = Report()
+    composer = Composer(Library(report), report)
+    try:
+        composed = _composed(what, composer)
+        if composed is None:
+            report.check()
+            raise AssertionError("nothing to load, and nothing reported")
+        composed.members += _overrides(quantize, rounding)
+        model = understand_any(composed, composer, {}, frozenset())
+    except RecursionError:
+        raise SpecError(
+            Diagnostic("E416", "this spec is nested too deeply", None, "use locals in between")
+        ) from None
+    report.check()
+    return replace(model, files=_files(composer.library), warnings=tuple(report.warnings))
+
+
+def _composed(what: str | Path, composer: Composer) -> Composed | None:
+    library = composer.library
+    if isinstance(what, str) and "\n" in what:
+        return _last(library.add(Source("<text>", what)), composer)
+    if isinstance(what, Path) or what.endswith(".opt") or "/" in what:
+        return _last(library.add(read_source(Path(what))), composer)
+    composition = parse_composition(Source("<composition>", what))
+    composed = composer.composition(composition)
+    if composed is not None and len(composition.terms) > 1:
+        composed.name = "".join(term.name for term in composition.terms)
+    return composed
+
+
+def _last(scope: Scope, composer: Composer) -> Composed | None:
+    optimizers = [d for d in scope.file.declarations if isinstance(d, s.Optimizer)]
+    if not optimizers:
+        composer.report.error(
+            "E427",
+            "there is no optimizer in this text",
+            scope.file.span,
+            "add `optimizer NAME:`, or compose what is here: `AdamW + ...`",
+        )
+        return None
+    return composer.optimizer(optimizers[-1])
+
+
+def _overrides(
+    quantize: str | Mapping[str, str] | None, rounding: str | None
+) -> list[Owned]:
+    if isinstance(quantize, str):
+        quantize = {"all": quantize}
+    found: list[Owned] = []
+    for state, text in (quantize or {}).items():
+        codec = parse_codec(Source("<quantize>", text))
+        found.append(Owned(s.Quantize(state, codec, span=codec.span), "<quantize>"))
+    if rounding is not None:
+        how = parse_codec(Source("<rounding>", rounding))
+        found.append(Owned(s.Round("param", how, span=how.span), "<rounding>"))
+    return found
+
+
+def _files(library: Library) -> tuple[str, ...]:
+    """The texts that were read, in a fixed order."""
+    return tuple(source.text for source in sorted(library.scopes, key=lambda source: source.name))

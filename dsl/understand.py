@@ -1,0 +1,320 @@
+"""Syntax to model: everything a spec says, checked, in the order a step runs.
+
+    understand(composed, library, report)  ->  Model
+
+This file fixes the order: names and hypers first, then lets, states and requirements, then the
+step section by section, then the checks that need all of it. Diagnostics are collected; the
+model of a wrong spec is not meant to be used (`load` raises).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from . import members
+from . import syntax as s
+from .assume import assuming
+from .compose import Argument, Composed, Owned, Part
+from .context import Context, DeclaredLet, DeclaredState, Facts, Frame, Named, TooLarge
+from .diagnostics import Report
+from .hypers import Pending, declare_hypers, finish, give
+from .inline import inline
+from .library import Library
+from .locality import check_locality
+from .model import Hyper, Model, Rounding, Section, Stmt, Storage
+from .names import assign_local, declarable
+from .precision import check_zero_codes
+from .sections import (
+    Author,
+    Written,
+    check_direction,
+    rule_kind,
+    step_sections,
+    written_sections,
+)
+from .states import shape_level, understand_partitions, understand_states
+from .statements import locals_assigned
+from .structure import finish_hypers, keep_used_lets, reads_role
+from .usage import check_usage
+from .views import check_views
+
+
+def understand(
+    composed: Composed,
+    library: Library,
+    report: Report,
+    facts: Facts,
+    roles: frozenset[str],
+) -> Model:
+    """The model of a composed optimizer. `facts` and `roles` are those of the route it is in."""
+    c = Context(library, report, Frame(composed.name, ""), inline)
+    c.facts, c.roles = facts, roles
+    try:
+        return _understand(c, composed)
+    except TooLarge as stop:
+        c.error("E416", "this spec is too large to work out", stop.span, "split or simplify it")
+        return Model(composed.name, composed.doc, composed.paper, composed.lineage)
+
+
+def _understand(c: Context, composed: Composed) -> Model:
+    authors = [Author(c.frame, composed.members)]
+    authors += [_modifier(c, part) for part in composed.parts]
+    hypers = understand_hypers(c, composed, authors)
+    role_table = find_roles(c, composed)
+    for author in authors:
+        _declare(c, author)
+    for author in authors[1:]:
+        _needs(c, author, authors[0])
+    lets = _lets(c, authors)
+    roles = members.roles(c, role_table) if role_table is not None else ()
+    understand_states(c)
+    _inputs(c, authors)
+    requires = tuple(
+        members.requirement(c, node)
+        for author in authors
+        for node in _nodes(c, author, s.Requires)
+        if isinstance(node, s.Requires)
+    )
+    for requirement in requires:
+        c.facts = assuming(c, requirement.condition, True)
+
+    sections = written_sections(c, authors)
+    c.kind = rule_kind(c, sections, composed.span)
+    check_direction(c, authors, sections, composed.name)
+    step = _step(c, composed, authors, sections, lets)
+    storage, rounding = understand_storage(c, authors)
+    views = tuple(
+        members.view(c, node)
+        for author in authors[:1]
+        for node in _nodes(c, author, s.View)
+        if isinstance(node, s.View)
+    )
+    layout = _others(c, authors)
+    model = Model(
+        composed.name,
+        composed.doc,
+        composed.paper,
+        composed.lineage,
+        tuple(hypers),
+        tuple(c.states.values()),
+        storage,
+        rounding,
+        understand_partitions(c),
+        roles,
+        layout,
+        requires,
+        tuple(step),
+        views=views,
+        unsupported=tuple(dict.fromkeys(c.unsupported)),
+        files=tuple(dict.fromkeys(source.text for source in composed.sources)),
+    )
+    return _checked(c, composed, model)
+
+
+def _checked(c: Context, composed: Composed, model: Model) -> Model:
+    """The checks that need the whole step, and what they find out about hypers."""
+    if not c.report.errors:
+        check_usage(c, composed, model)
+        check_locality(c, model)
+        check_views(c, model)
+        check_zero_codes(c, model)
+    model = replace(model, sections=keep_used_lets(c, model))
+    model = replace(model, hypers=finish_hypers(c, model))
+    return model if reads_role(model) else replace(model, roles=())
+
+
+# ---------------------------------------------------------------- names
+
+
+def _modifier(c: Context, part: Part) -> Author:
+    frame = Frame(part.node.name, part.prefix + ".")
+    return Author(frame, [Owned(node, part.node.name) for node in part.node.members], part)
+
+
+def understand_hypers(c: Context, composed: Composed, authors: list[Author]) -> list[Hyper]:
+    """The hypers of the rule and its modifiers, with the arguments of the composition."""
+    everything: list[Pending] = []
+    for author in authors:
+        own: list[Pending] = []
+        nodes = [(o.node, o.origin) for o in author.members if isinstance(o.node, s.Hyper)]
+        if author.part is not None:
+            parameters = author.part.node.params
+            declare_hypers(c, author.frame, parameters, author.name, own)
+        for node, origin in nodes:
+            declare_hypers(c, author.frame, (node,), origin, own)
+        if author.part is None:
+            give(c, own, composed.arguments)
+        else:
+            lr = c.frame.names.get("lr")
+            if lr is not None and "lr" not in author.frame.names:
+                author.frame.names["lr"] = lr
+            term = author.part.term
+            give(c, own, [Argument(arg, term) for arg in term.args])
+        everything += own
+    return finish(c, everything)
+
+
+def find_roles(c: Context, composed: Composed) -> s.RuleTable | None:
+    """The rule's own `roles:`, or those of the file it is in, or of the file of a parent."""
+    table: s.RuleTable | None = None
+    for owned in composed.members:
+        if isinstance(owned.node, s.RuleTable) and owned.node.kind == "roles":
+            table = owned.node
+    for source in reversed(composed.sources):
+        table = table or c.library.roles(source)
+    if table is not None:
+        c.roles = members.role_words(table)
+    return table
+
+
+def _declare(c: Context, author: Author) -> None:
+    """States, lets, inputs and tables: names now, meanings later."""
+    frame = author.frame
+    for owned in author.members:
+        node = owned.node
+        match node:
+            case s.State(name=name, span=span) if declarable(c, name, span, frame):
+                frame.names[name] = Named("state", frame.prefix + name)
+                c.declared_states[frame.prefix + name] = DeclaredState(node, frame, owned.origin)
+            case s.Let(name=name, span=span) if declarable(c, name, span, frame):
+                frame.names[name] = Named("let", frame.prefix + name)
+                c.declared_lets[frame.prefix + name] = DeclaredLet(node, frame)
+            case s.Input(name=name, span=span) if declarable(c, name, span, frame):
+                frame.names[name] = Named("input", name)
+            case s.RuleTable(kind="partition" | "grouping", name=name):
+                if declarable(c, name, node.span, frame):
+                    c.tables[name] = node
+                    c.table_frames[name] = frame
+            case _:
+                pass
+
+
+def _needs(c: Context, author: Author, rule: Author) -> None:
+    """What a modifier needs of the rule becomes a name of the modifier."""
+    assigned: set[str] = set()
+    for owned in rule.members:
+        if isinstance(owned.node, s.Section):
+            assigned |= locals_assigned(owned.node.body)
+    for owned in author.members:
+        if not isinstance(owned.node, s.Needs):
+            continue
+        for name in owned.node.names:
+            if name.id in author.frame.names and name.id != "lr":
+                c.error(
+                    "E206",
+                    f"`{name.id}` is needed of the rule and declared here too",
+                    name.span,
+                    "rename the modifier's own",
+                )
+            elif name.id == "loss":
+                _needs_loss(c, name)
+            elif name.id in rule.frame.names:
+                author.frame.names[name.id] = rule.frame.names[name.id]
+            elif name.id in assigned:
+                author.frame.names[name.id] = Named("local", name.id)
+            else:
+                term = author.part.term if author.part is not None else None
+                c.error(
+                    "E404",
+                    f"`{author.name}` needs `{name.id}`, which `{rule.name}` does not have",
+                    term.span if term is not None else name.span,
+                    f"add it to a rule that has a `{name.id}`",
+                    ("needed here", name.span),
+                )
+
+
+def _needs_loss(c: Context, name: s.Name) -> None:
+    c.loss = True
+    c.not_compiled("E502", "loss", name.span)
+
+
+def _lets(c: Context, authors: list[Author]) -> list[tuple[str, Stmt]]:
+    """The lets' assignments, each with its model name."""
+    found: list[tuple[str, Stmt]] = []
+    for name, declared in c.declared_lets.items():
+        stmt = members.let(c, name, declared.node, declared.frame)
+        if stmt is not None:
+            found.append((name, stmt))
+    return found
+
+
+def _inputs(c: Context, authors: list[Author]) -> None:
+    for author in authors:
+        for node in _nodes(c, author, s.Input):
+            assert isinstance(node, s.Input)
+            with c.aside("shape", author.frame):
+                c.inputs[node.name] = shape_level(c, node.shape)
+                if node.condition is not None:
+                    members.input_condition(c, node.condition)
+            c.not_compiled("E508", f"input {node.name}", node.span)
+
+
+def _nodes(c: Context, author: Author, kind: type[s.Member]) -> list[s.Member]:
+    return members.of_kind(author.members, kind)
+
+
+# ---------------------------------------------------------------- the step
+
+
+def _step(
+    c: Context,
+    composed: Composed,
+    authors: list[Author],
+    sections: list[Written],
+    lets: list[tuple[str, Stmt]],
+) -> list[Section]:
+    made: list[Section] = []
+    for name, stmt in lets:
+        assign_local(c, name, c.lets[name])
+        made = _with_hyper(made, composed.name, stmt)
+    for author in authors:
+        for owned in author.members:
+            if isinstance(owned.node, s.Override):
+                with c.framed_as(author.frame):
+                    stmt = members.override(c, owned.node)
+                if stmt is not None:
+                    made = _with_hyper(made, owned.origin, stmt)
+    return made + step_sections(c, sections, composed.name, composed.span)
+
+
+def _with_hyper(made: list[Section], origin: str, stmt: Stmt) -> list[Section]:
+    """One more statement in the `hyper` section of that origin."""
+    if made and made[-1].origin == origin:
+        return [*made[:-1], replace(made[-1], body=(*made[-1].body, stmt))]
+    return [*made, Section("hyper", origin, (stmt,))]
+
+
+def understand_storage(
+    c: Context, authors: list[Author]
+) -> tuple[tuple[Storage, ...], Rounding]:
+    found: list[Storage] = []
+    rounding = Rounding()
+    for author in authors:
+        with c.framed_as(author.frame):
+            for owned in author.members:
+                if isinstance(owned.node, s.Quantize):
+                    line = members.storage(c, owned.node)
+                    found += [] if line is None else [line]
+                elif isinstance(owned.node, s.Round):
+                    rounding = members.rounding(c, owned.node)
+    return tuple(found), rounding
+
+
+def _others(c: Context, authors: list[Author]) -> tuple[members.Layout, ...]:
+    """Members that are understood and not compiled."""
+    layout: tuple[members.Layout, ...] = ()
+    for author in authors:
+        with c.framed_as(author.frame):
+            for owned in author.members:
+                match owned.node:
+                    case s.RuleTable(kind="layout") as table:
+                        layout += members.layout(c, table)
+                    case s.Gradients(mode=mode, span=span):
+                        members.gradients(c, mode, span)
+                    case s.Active() as active:
+                        members.active(c, active)
+                    case s.Event() as event:
+                        members.event(c, event)
+                    case _:
+                        pass
+    return layout

@@ -1,0 +1,59 @@
+"""The shipped specs and the examples of their README parse, and every optimizer has a reference."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from reference.oracles import ORACLES
+from stepc.dsl import syntax
+from stepc.dsl.files import read_source
+from stepc.dsl.parser import parse
+from stepc.dsl.source import Source
+
+SPECS = Path(__file__).resolve().parent.parent / "specs"
+FILES = sorted(SPECS.rglob("*.opt"))
+EXAMPLES = re.findall(r"^```opt\n(.*?)^```", (SPECS / "README.md").read_text(), re.M | re.S)
+
+
+def declared(path: Path) -> list[syntax.Declaration]:
+    return list(parse(read_source(path)).declarations)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_spec_is_documented(path: Path) -> None:
+    file = parse(read_source(path))
+    assert file.doc.strip()
+    for optimizer in file.declarations:
+        if isinstance(optimizer, syntax.Optimizer):
+            kinds = [type(member) for member in optimizer.members]
+            assert syntax.Paper in kinds, f"{optimizer.name} names no paper"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_numeric_hypers_have_bounds(path: Path) -> None:
+    for optimizer in declared(path):
+        if not isinstance(optimizer, syntax.Optimizer):
+            continue
+        for member in optimizer.members:
+            if not isinstance(member, syntax.Hyper) or isinstance(member.default, syntax.Choice):
+                continue
+            words = ("true", "false")
+            is_switch = isinstance(member.default, syntax.Name) and member.default.id in words
+            assert is_switch == (member.interval is None), f"{optimizer.name}.{member.name}"
+
+
+def test_every_optimizer_has_a_reference() -> None:
+    names = {d.name for path in FILES for d in declared(path) if isinstance(d, syntax.Optimizer)}
+    assert names == {name for name in ORACLES if "+" not in name}
+
+
+def test_readme_has_examples() -> None:
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_readme_example_parses(number: int) -> None:
+    file = parse(Source(f"README.md example {number + 1}", EXAMPLES[number]))
+    assert any(isinstance(d, syntax.Optimizer) for d in file.declarations)
