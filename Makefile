@@ -21,7 +21,7 @@ test: $(VENV)/.dev  ## the whole test suite (up to 20 minutes on 2 cores); PYTES
 check: $(VENV)/.dev  ## format, lint, types, and that generated/ is what specs/ says
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/stepc compile --all --check
 
 build: $(VENV)/.dev  ## write generated/ again from specs/

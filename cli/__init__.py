@@ -103,7 +103,7 @@ def parser(chosen: str, command: Command | None) -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     whole = argparse.ArgumentParser(
         "stepc",
-        description="A compiler for optimizer steps: ten lines of algorithm in, a fused torch optimizer out.",
+        description="A compiler for optimizer steps: ten lines in, a fused torch optimizer out.",
         epilog=EXAMPLES,
         formatter_class=raw,
     )

@@ -47,9 +47,7 @@ def diagnose(file: str) -> tuple[Diagnostic, ...]:
         scope = composer.library.add(read_source(file))
         for declaration in scope.file.declarations:
             if isinstance(declaration, Optimizer):
-                composed = composer.optimizer(declaration)
-                if composed is not None:
-                    understand_any(composed, composer, {}, frozenset())
+                understand_any(composer.optimizer(declaration), composer, {}, frozenset())
     except SpecError as error:
         return (*report.ordered(), *error.diagnostics)
     return tuple(report.ordered())

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     model = load(options.what, quantize=codecs(options.quantize), rounding=options.rounding)
     if options.name:
         model = replace(model, name=valid(options.name))
-    made = build(model, package="stepc")
+    made = build(model)
     seconds = time.perf_counter() - start
     if options.output is None:
         sys.stdout.write(made.module)

@@ -17,11 +17,12 @@ from .. import compile as compile_spec
 from .. import demo
 from ..compiler.pipeline import plan
 from ..compiler.text import show
-from ..dsl.load import load
 from ..demo.characters import characters
 from ..demo.digits import digits
 from ..demo.plot import draw
-from ..demo.race import Lap, MakeOptimizer, run as race
+from ..demo.race import Lap, MakeOptimizer
+from ..demo.race import run as race
+from ..dsl.load import load
 from .highlight import highlight
 from .terminal import paint, progress, table
 
@@ -66,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
     print(table(HEAD, [row(lap) for lap in laps]))
     draw(laps, options.plot)
     print(
-        f"\nLoss and accuracy on held-out data; ms of opt.step() alone (median). Curves: {options.plot}"
+        f"\nLoss and accuracy on held-out data; ms of opt.step() alone, the median. "
+        f"Curves: {options.plot}"
     )
     return 0
 

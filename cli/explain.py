@@ -1,9 +1,9 @@
 """`stepc explain`: what a step costs, counted from the plan.
 
     $ stepc explain AdamW --device h200
-    AdamW: 8 state bytes per parameter
-    path      passes  launches  bytes/param  floor
-    always         1         1           28  5.83 ms
+    AdamW
+    path    passes  launches  state bytes/param  bytes/param    floor
+    always       1         1                  8           28  5.83 ms
 
 Bytes are those of the plan, per parameter; what is one number per tensor or row is left out. The
 floor is bytes over the device's memory bandwidth: no step can be faster, a good one is near.
@@ -89,8 +89,7 @@ def run(options: argparse.Namespace) -> int:
             json.dumps({"name": model.name, **facts, "paths": [asdict(c) for c in costs]}, indent=2)
         )
         return 0
-    state = max(c.state_bytes_per_parameter for c in costs)
-    print(paint(f"{model.name}: {state:.4g} state bytes per parameter\n", "bold"))
+    print(paint(model.name, "bold"))
     print(table(HEAD, [row(c) for c in costs]))
     for c in costs:
         print(f"\n{paint(c.when, 'bold')}")
@@ -108,17 +107,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-HEAD = ("path", "passes", "launches", "bytes/param", "floor")
+HEAD = ("path", "passes", "launches", "state bytes/param", "bytes/param", "floor")
 
 
 def row(c: Cost) -> tuple[str, ...]:
     return (
-        c.when,
-        str(len(c.passes)),
-        str(c.launches),
-        f"{c.bytes_per_parameter:.4g}",
-        f"{c.floor_ms:.3g} ms",
-    )
+        c.when, str(len(c.passes)), str(c.launches), f"{c.state_bytes_per_parameter:.4g}",
+        f"{c.bytes_per_parameter:.4g}", f"{c.floor_ms:.3g} ms",
+    )  # fmt: skip
 
 
 def cost(plan: Plan, dtype: str, ms_per_byte: float) -> Cost:

@@ -56,12 +56,12 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({name: listed[name].text for name in chosen}, indent=2))
         return 0
     if stage is not None:
-        print(highlight(listed[stage].text, listed[stage].language), end="")
+        print(highlight(listed[stage].text.rstrip(), listed[stage].language))
         return 0
     for name in NAMES[:-1]:  # the module repeats the targets
         print(heading(name) + ("" if listed[name].changed else "  (unchanged)"))
         if listed[name].changed:
-            print("\n" + highlight(listed[name].text, listed[name].language))
+            print("\n" + highlight(listed[name].text.rstrip(), listed[name].language) + "\n")
     if find_spec("triton"):
         show_machine({}, kernels(options.what, options.dtype, options.target), False)
     return 0

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from textwrap import wrap
 
 from ..dsl.library import Entry
-from ..dsl.words import KEYWORDS
+from ..dsl.words import predeclared
 from .declarations import find, imports_of, text_of
 from .failure import Failure
 
@@ -64,7 +65,7 @@ def class_name(stem: str) -> str:
     """`my_lion-2` becomes `MyLion2`; what is no name yet gets `My` in front."""
     words = re.findall(r"[A-Za-z0-9]+", stem)
     name = "".join(word[0].upper() + word[1:] for word in words)
-    return name if name.isidentifier() and name not in KEYWORDS else f"My{name}"
+    return name if name.isidentifier() and not predeclared(name) else f"My{name}"
 
 
 def starting_point(entry: Entry, name: str, file: Path) -> str:
@@ -92,7 +93,7 @@ def commented(body: list[str]) -> list[str]:
         kind = "extends" if " extends " in line and not indent else first_word(line)
         if indent <= 4 and kind in _COMMENTS and kind not in said:
             said.add(kind)
-            result += [f"{' ' * indent}# {part}" for part in folded(_COMMENTS[kind])]
+            result += [f"{' ' * indent}# {part}" for part in wrap(_COMMENTS[kind], 90)]
         result.append(line)
     return result
 
@@ -100,13 +101,3 @@ def commented(body: list[str]) -> list[str]:
 def first_word(line: str) -> str:
     found = re.match(r"\s*(\w+)", line)
     return found[1] if found else ""
-
-
-def folded(text: str) -> list[str]:
-    """The comment in lines of at most 92 characters, broken after a sentence's end where it is long."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > 90:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return lines

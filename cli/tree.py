@@ -37,7 +37,7 @@ def lines(node: Node, label: str, depth: int) -> Iterator[str]:
 
 
 def nodes(value: object, label: str) -> Iterator[tuple[str, Node]]:
-    """The nodes in a field: itself, or those of a tuple; `("beta1", node)` is labelled by its name."""
+    """The nodes in a field: itself, or those of a tuple; `("beta1", node)` has its own name."""
     match value:
         case Node():
             yield label, value

@@ -1,14 +1,17 @@
-"""One trial of a compiled optimizer: random tensors, a few steps, every target against the equations.
+"""One trial of an optimizer: random tensors, a few steps, every target against the equations.
+
+    trial = draw(seed=7, model)
+    worst = compare(exact(model, trial), measured(AdamW, trial, "c"), trial)
 
 The interpreter runs the same steps in float64. A difference is measured in roundings: one is the
-spacing of the parameter's dtype at the size of the result, or what the exact result itself moves
-when its inputs move by one spacing, where that is more. Where a rule decides (`sign`, `where`, a
-codec's bins), a few values may fall on the other side; they are counted apart.
+spacing of the parameter's dtype at the size of the result, plus what the exact result itself moves
+when its inputs move by one spacing. Where a rule decides (`sign`, `where`, a codec's codes), a few
+values may come to lie on the other side; they are counted apart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,28 +19,17 @@ import torch
 
 from ..dsl.interpret import Interpreter
 from ..dsl.interpret import Tensor as Exact
-from ..dsl.model import Hyper, Model
+from ..dsl.model import Const, Hyper, Model
 from ..runtime import use_target
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from .gradients import GRADIENTS, Array
 
 SHAPES = ((), (1,), (7,), (33, 5), (3, 130), (130, 3), (4, 3, 3, 2), (257,), (64, 64), (1100,))
 MATRICES = ((5, 3), (3, 5), (16, 24), (24, 16), (33, 33))
+NAMES = ("embed", "layers.0.attn.q_proj", "layers.1.mlp.up", "norm", "head")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 STEPS = 4
-LIMIT = 64.0  # roundings
-BORDER = 0.005  # the share of values that may fall on the other side of a decision
 
-GRADIENTS = {
-    "normal": lambda r, s: r.standard_normal(s),
-    "zero": lambda r, s: np.zeros(s),
-    "tiny": lambda r, s: 1e-9 * r.standard_normal(s),
-    "huge": lambda r, s: 1e6 * r.standard_normal(s),
-    "mostly zero": lambda r, s: r.standard_normal(s) * (r.random(s) < 0.1),
-    "of all sizes": lambda r, s: r.standard_normal(s) * 10.0 ** r.uniform(-6, 2, s),
-    "positive": lambda r, s: r.random(s) + 0.1,
-    "one outlier": lambda r, s: outlier(r.standard_normal(s)),
-}
+Snapshot = dict[str, Array]  # `param 0`, `m 0`: values after a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +44,49 @@ class Trial:
 
     def __str__(self) -> str:
         shapes = " ".join("x".join(map(str, shape)) or "0-d" for shape in self.shapes)
-        hypers = ", ".join(f"{name}={value}" for name, value in self.hypers.items())
-        return f"seed {self.seed}: {self.dtype} {shapes}, {self.gradients} gradients, {hypers or 'defaults'}"
+        hypers = ", ".join(f"{name}={value}" for name, value in self.hypers.items()) or "defaults"
+        return f"seed {self.seed}: {self.dtype}, shapes {shapes}, {self.gradients} gradients, {hypers}"
+
+    @property
+    def spacing(self) -> float:
+        """The relative spacing of numbers of the dtype."""
+        return torch.finfo(DTYPES[self.dtype]).eps
+
+    def names(self) -> list[str]:
+        return [f"{NAMES[(self.seed + k) % len(NAMES)]}.{k}.weight" for k in range(len(self.shapes))]
+
+    def parameters(self) -> list[Array]:
+        rng = np.random.default_rng((self.seed, 1))
+        return [self.stored(rng.standard_normal(shape)) for shape in self.shapes]
+
+    def gradient(self, step: int) -> list[Array]:
+        rng = np.random.default_rng((self.seed, 2, step))
+        return [self.stored(GRADIENTS[self.gradients](rng, shape)) for shape in self.shapes]
+
+    def stored(self, values: Array) -> Array:
+        """The nearest values that the dtype has."""
+        return torch.tensor(values).to(DTYPES[self.dtype]).double().numpy()
 
 
 @dataclass(slots=True)
 class Worst:
-    """The largest difference seen so far, in roundings, and where; `border`: values that fell on
-    the other side of a decision, of `values` compared."""
+    """The largest difference seen so far, in roundings, and where; `astray`: how many of `values`
+    lie further off than any rounding explains."""
 
     roundings: float = 0.0
     where: str = "-"
-    border: int = 0
+    astray: int = 0
     values: int = 0
 
     def add(self, other: Worst) -> None:
         if other.roundings > self.roundings:
             self.roundings, self.where = other.roundings, other.where
-        self.border += other.border
+        self.astray += other.astray
         self.values += other.values
 
 
-@dataclass(slots=True)
-class Run:
-    """The exact run: parameters and states after each step, and how far a rounding moves them."""
-
-    values: list[list[dict[str, Array]]] = field(default_factory=list[list[dict[str, Array]]])
-
-
 def draw(seed: int, model: Model) -> Trial:
-    """A trial at random, nasty one time in two."""
+    """A trial at random, with nasty gradients one time in two."""
     rng = np.random.default_rng(seed)
     shapes = MATRICES if model.requires else SHAPES
     chosen = rng.choice(len(shapes), size=rng.integers(1, 4))
@@ -90,12 +95,111 @@ def draw(seed: int, model: Model) -> Trial:
         str(rng.choice(list(DTYPES), p=(0.7, 0.2, 0.1))),
         "normal" if rng.random() < 0.5 else str(rng.choice(list(GRADIENTS))),
         tuple(shapes[k] for k in chosen),
-        {h.name: value for h in model.hypers if (value := other_value(h, rng)) is not None},
+        {h.name: value for h in model.hypers if (value := another(h, rng)) is not None},
     )
 
 
-def outlier(values: Array) -> Array:
-    """One value a million times larger than the others."""
-    values = values.copy()
-    values.reshape(-1)[:1] *= 1e6
-    return values
+def another(hyper: Hyper, rng: np.random.Generator) -> Any:
+    """A value inside the hyper's interval, or None for its default (two times in three)."""
+    if rng.random() < 2 / 3:
+        return None
+    match hyper:
+        case Hyper(choices=choices) if choices:
+            return str(rng.choice(choices))
+        case Hyper(default=Const(value=bool() as value)):
+            return not value
+        case Hyper(default=Const(value=int() | float() as value)):
+            return near(hyper, value, rng)
+        case Hyper(type="tuple", default=tuple() as items) if hyper.items:
+            values = [i.value for i in items if isinstance(i, Const) and not isinstance(i.value, str)]
+            return tuple(near(hyper, v, rng) for v in values) if len(values) == len(items) else None
+        case _:
+            return None
+
+
+def near(hyper: Hyper, value: float, rng: np.random.Generator) -> float:
+    """A value of the same kind that the interval allows; the default itself if none is found."""
+    if hyper.type == "int":
+        other: float = value + int(rng.integers(1, 3))
+    elif hyper.bounds and hyper.bounds.high <= 1:
+        other = round(float(rng.uniform(hyper.bounds.low, hyper.bounds.high)), 3)
+    else:
+        other = float(f"{(value or 0.1) * 10 ** rng.uniform(-1, 1):.2g}")
+    return other if hyper.bounds is None or other in hyper.bounds else value
+
+
+def exact(model: Model, trial: Trial, nudged: bool = False) -> list[Snapshot]:
+    """What the equations say, after each step; `nudged`: with all inputs moved by one spacing."""
+    rng = np.random.default_rng((trial.seed, 3))
+
+    def nudge(values: Array) -> Array:
+        signs = rng.choice((-1.0, 1.0), size=values.shape)
+        return values * (1 + trial.spacing * signs) if nudged else values
+
+    start = zip(trial.names(), trial.parameters(), strict=True)
+    tensors = [Exact(name, nudge(value), trial.dtype) for name, value in start]
+    run = Interpreter(model, tensors, groups=[trial.hypers])
+    made: list[Snapshot] = []
+    for step in range(STEPS):
+        run.step([nudge(grad) for grad in trial.gradient(step)])
+        now: Snapshot = {}
+        for k, (tensor, states) in enumerate(zip(tensors, run.states, strict=True)):
+            now[f"param {k}"] = np.array(tensor.value, dtype=np.float64).ravel()
+            for name, value in states.items():
+                now[f"{name} {k}"] = np.array(value, dtype=np.float64).ravel()
+        made.append(now)
+    return made
+
+
+def measured(optimizer: type[Any], trial: Trial, target: str) -> list[Snapshot]:
+    """What one target computes, after each step."""
+    dtype = DTYPES[trial.dtype]
+    params = [torch.nn.Parameter(torch.tensor(value).to(dtype)) for value in trial.parameters()]
+    made: list[Snapshot] = []
+    with use_target(target):
+        opt = optimizer(list(zip(trial.names(), params, strict=True)), **trial.hypers)
+        for step in range(STEPS):
+            for param, grad in zip(params, trial.gradient(step), strict=True):
+                param.grad = torch.tensor(grad).to(dtype)
+            opt.step()
+            now: Snapshot = {}
+            for k, param in enumerate(params):
+                kept = {"param": param.detach()} | opt.state[param]
+                for name, value in kept.items():
+                    if isinstance(value, torch.Tensor) and value.is_floating_point():
+                        now[f"{name} {k}"] = value.double().numpy().ravel().copy()
+            made.append(now)
+    return made
+
+
+def compare(
+    equations: list[Snapshot], nudged: list[Snapshot], target: list[Snapshot], trial: Trial, limit: float
+) -> Worst:
+    """The largest difference, over what both sides have."""
+    worst = Worst()
+    before = {f"param {k}": value.ravel() for k, value in enumerate(trial.parameters())}
+    for step, (right, moved, made) in enumerate(zip(equations, nudged, target, strict=True), 1):
+        for name in right.keys() & made.keys():
+            a, b = made[name], right[name]
+            if a.shape != b.shape:
+                continue  # the runtime keeps this state in another layout
+            unit = rounding(b, moved[name], before.get(name), trial.spacing)
+            off = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / unit)
+            off = np.where(np.isnan(off), np.inf, off)
+            if not off.size:
+                continue
+            at = int(off.argmax())
+            where = f"{name}[{at}] after step {step}: {a[at]:.9g}, not {b[at]:.9g}"
+            worst.add(Worst(float(off[at]), where, int((off > limit).sum()), off.size))
+        before = right
+    return worst
+
+
+def rounding(b: Array, moved: Array, before: Array | None, spacing: float) -> Array:
+    """One rounding of each value: the dtype's spacing at the size of the result and of the largest
+    change, and what the result moves when the inputs do."""
+    change = np.abs(b - before).max(initial=0.0) if before is not None else np.abs(b).max(initial=0.0)
+    move = np.abs(moved - b)
+    together = float(np.sqrt(np.mean(move**2))) if move.size else 0.0
+    smallest = float(torch.finfo(torch.float32).tiny)
+    return spacing * (np.abs(b) + change) + np.maximum(move, together) + smallest

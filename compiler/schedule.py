@@ -22,16 +22,17 @@ from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import Level
 from .ir import REDUCTIONS, Program, Tree, leaves, ordered
 from .plan import Plan, Sweep, bytes_per_element
+from .stages import stages
 from .sweeps import CannotSchedule, Sequence, build
 
-_MOST_SWEEPS = 6
 _MOST_CHOICES = 6  # states whose time of writing is tried both ways
 
 
 def schedule(program: Program) -> Plan:
     """The cheapest plan of one path."""
     cells = _cell_levels(program)
-    for length in range(1, _MOST_SWEEPS + 1):
+    least = 1 + _barriers(program)
+    for length in range(least, least + len(cells) + 2):
         plans = [
             plan
             for sequence in product([None, *cells], repeat=length)
@@ -42,9 +43,9 @@ def schedule(program: Program) -> Plan:
     raise SpecError(
         Diagnostic(
             "E516",
-            f"`{program.name}` needs more than {_MOST_SWEEPS} passes over memory",
+            f"no order of passes was found for `{program.name}`",
             program.stores[0].value.span if program.stores else None,
-            "fewer reductions that wait for each other",
+            "keep a value in a local before its state is assigned again",
         )
     )
 
@@ -52,6 +53,14 @@ def schedule(program: Program) -> Plan:
 def schedule_all(tree: Tree) -> tuple[Plan, ...]:
     """A plan for every leaf, in the leaves' order."""
     return tuple(schedule(program) for program in leaves(tree))
+
+
+def _barriers(program: Program) -> int:
+    """How many passes must end before the last one can begin."""
+    stage = stages(s.value for s in program.stores)
+    swept = [stage[s.value] for s in program.stores if not s.stream.level.is_coarse]
+    ended = [stage[n] - 1 for n in stage if n.op in REDUCTIONS and stage[n] > 0]
+    return max([*swept, *ended], default=0)
 
 
 def _cell_levels(program: Program) -> list[Level]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level
+from ..dsl.levels import GLOBAL, TENSOR, Level
 from .ir import REDUCTIONS, Graph, Node, Program, Store, Stream, ordered
 from .plan import Finish, MatrixStep, Partial, Plan, PlanStep, Slot, Sweep
 from .region import matrix_region
@@ -52,6 +52,8 @@ class Sequence:
         sequence = Sequence(program, cells, region, ready)
         if any(sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)):
             return None
+        if any(ready[n] > len(cells) for n in ready if _ends_sweep(n)):
+            return None
         busy = {sequence.place(store) for store in program.stores if sequence.swept(store)}
         busy |= {ready[n] - 1 for n in ready if n in region or _ends_sweep(n)}
         busy |= {ready[n] for n in ready if n.op in REDUCTIONS and n.level.is_cells}
@@ -70,13 +72,18 @@ class Sequence:
             return _sweep_over(self.cells, store.stream.level, ready)
         return ready
 
+    def last_place(self, store: Store) -> int:
+        """The last sweep that can write a store."""
+        level = store.stream.level
+        fitting = [k for k, cell in enumerate(self.cells) if not level.is_cells or cell == level]
+        return max(fitting, default=len(self.cells))
+
     def movable_stores(self) -> list[str]:
-        """Element streams that could be written before the last sweep."""
-        last = len(self.cells) - 1
+        """Streams that more than one sweep could write."""
         return [
             s.stream.name
             for s in self.program.stores
-            if self.swept(s) and s.stream.level == ELEMENT and self.place(s) < last
+            if self.swept(s) and self.place(s) < self.last_place(s)
         ]
 
 
@@ -107,12 +114,12 @@ class _Builder:
     exported: dict[str, Slot] = field(default_factory=dict)  # old values of coarse states
 
     def plan(self) -> Plan:
-        program, last = self.sequence.program, len(self.sequence.cells) - 1
+        sequence, program, last = self.sequence, self.sequence.program, len(self.sequence.cells) - 1
         for store in program.stores:
-            if self.sequence.swept(store):
-                first = self.sequence.place(store)
-                movable = store.stream.level == ELEMENT and store.stream.name not in self.early
-                self.placed[store.stream.name] = last if movable else first
+            if sequence.swept(store):
+                early = store.stream.name in self.early
+                place = sequence.place(store) if early else sequence.last_place(store)
+                self.placed[store.stream.name] = place
         after = self._matrix_place()
         matrix: MatrixStep | None = None
         sweeps: list[Sweep] = []
@@ -147,7 +154,8 @@ class _Builder:
             if _ends_sweep(node) and node not in sequence.region and ready == k + 1
         )
         for node, stream in list(self.buffers.items()):
-            if sequence.ready[node] == k and node not in sequence.region:
+            made = _sweep_over(sequence.cells, node.level, sequence.ready[node])
+            if made == k and node not in sequence.region:
                 stores.append(Store(stream, self._at(node, k, buffered=False)))
         roots = [s.value for s in stores] + [p.value for p in partials]
         return Sweep(
@@ -191,15 +199,21 @@ class _Builder:
 
     def _load(self, node: Node, k: int) -> Node:
         name = str(node.attr)
-        if node.level.is_coarse and k > 0 and self._is_stored(name):
+        if self._overwritten(name, k):
             slot = self.exported.setdefault(name, Slot(f"{name}_before", node.level))
             return self.graph.node("value", attr=slot, level=node.level)
         if self.placed.get(name, k) < k:
+            if node.level.is_cells:
+                return self._buffer(node)  # one value per cell: cheap to keep
             raise CannotSchedule(name)
         return self._copy(node, ())
 
-    def _is_stored(self, name: str) -> bool:
-        return any(s.stream.name == name for s in self.sequence.program.stores)
+    def _overwritten(self, name: str, k: int) -> bool:
+        """Whether a finish before sweep k writes this coarse stream."""
+        return any(
+            s.stream.name == name and s.stream.level.is_coarse and self._finish_of(s) < k
+            for s in self.sequence.program.stores
+        )
 
     def _stored(self, node: Node, k: int) -> str | None:
         """The stream that holds exactly this value since an earlier sweep."""
@@ -296,14 +310,14 @@ class _Builder:
             (term,) = n.args
             source = self._term_slot(term)
             if term.level == level and (term.op not in REDUCTIONS):
-                values.append((source, self._in_finish(term)))
+                values.append((source, self._in_finish(term, k)))
             if n.level == level:
                 collected.append((self._slot(n), n.op, source))
         for name, slot in olds.items():
             if slot.level == level:
                 values.append((slot, self.graph.node("load", attr=name, level=level)))
         written = tuple(
-            Store(s.stream, self._in_finish(s.value)) for s in stores if s.stream.level == level
+            Store(s.stream, self._in_finish(s.value, k)) for s in stores if s.stream.level == level
         )
         if not (done or values or collected or written):
             return None
@@ -318,15 +332,17 @@ class _Builder:
             self._slot(term)
         return self.slots[term]
 
-    def _in_finish(self, node: Node) -> Node:
-        """`node` as a finish computes it: reductions are slots, coarse states are loaded."""
+    def _in_finish(self, node: Node, k: int) -> Node:
+        """`node` as finish k computes it: reductions are slots, coarse states are loaded."""
         if node.is_host:
             return node
+        if node.op == "load" and node.level.is_coarse:
+            return self._load(node, k)
         if node.op in REDUCTIONS:
             return self._value(node)
         if not node.level.is_coarse:
             raise CannotSchedule(node.op)
-        return self._copy(node, tuple(self._in_finish(arg) for arg in node.args))
+        return self._copy(node, tuple(self._in_finish(arg, k) for arg in node.args))
 
     # ------------------------------------------------------------ matrices
 

@@ -156,11 +156,11 @@ def _plan(plan: Plan) -> list[str]:
     for name, expr in plan.scalars:
         lines.append(f"  host {name} = {show_host(expr)}")
     for step in plan.steps:
-        lines += [f"  {line}" for line in _step(step)]
+        lines += [f"  {line}" for line in show_step(step)]
     return lines
 
 
-def _step(step: Sweep | Finish | MatrixStep) -> list[str]:
+def show_step(step: Sweep | Finish | MatrixStep) -> list[str]:
     loads = " ".join(s.name for s in step.loads)
     stores = " ".join(s.stream.name for s in step.stores)
     match step:

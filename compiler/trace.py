@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level
+from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level, refines
 from ..dsl.model import (
     Apply, Assign, Const, Expr, Guard, Model, Read, Repeat, Reset, Skip, State, Stmt, Storage, When,
     constant,
@@ -328,7 +328,7 @@ class Trace:
                     self._locals[name] = value
 
     def _keep(self, name: str, level: Level, value: Node) -> None:
-        if value.level != level and (value.is_host or value.level.is_coarse):
+        if value.level != level and refines(level, value.level):
             value = self.graph.node("spread", value, level=level)
         self._states[name] = value
 

@@ -37,7 +37,7 @@ def characters(steps: int = 300, batch: int = 32) -> Task:
 
 
 def library_text() -> str:
-    """Modules of the standard library; what is not ASCII is left out, to keep the alphabet small."""
+    """Modules of the standard library, without what is not ASCII, to keep the alphabet small."""
     folder = Path(sysconfig.get_paths()["stdlib"])
     files = [path for name in MODULES if (path := folder / f"{name}.py").is_file()]
     text = "".join(path.read_text(encoding="utf-8") for path in files)

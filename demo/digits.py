@@ -1,8 +1,9 @@
-"""Handwritten digits from scikit-learn, 1,797 images of 8 x 8, and a small convolutional network."""
+"""Handwritten digits from scikit-learn, 1,797 images of 8 x 8, and a small network to read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
@@ -13,9 +14,9 @@ from .race import Batch, Task
 
 def digits(steps: int = 300, batch: int = 128) -> Task:
     """The task: one image in five is held out."""
-    data = load_digits()
-    images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16  # pyright: ignore
-    labels = torch.tensor(data.target)  # pyright: ignore
+    data: Any = load_digits()
+    images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
+    labels = torch.tensor(data.target)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
     test, train = order[: len(order) // 5], order[len(order) // 5 :]
 

@@ -1,7 +1,7 @@
 """What a host condition that holds says about others.
 
-    inside `when rows <= max_dim:`   holds(`rows <= max_dim`) is True,  holds(`rows > max_dim`) False
-    inside `when mode == exact:`     holds(`mode == approximate`) is False
+    inside `when rows <= max_dim:`   `rows <= max_dim` is True, `rows > max_dim` is False
+    inside `when mode == exact:`     `mode == approximate` is False
 
 Conditions are kept as atoms (`<`, `==`, ...) that cannot change during a step: those that read
 locals or states are not kept. Levels with a choice in them are settled by the same facts.
@@ -100,7 +100,9 @@ def _by_elimination(c: Context, atom: Expr) -> bool | None:
             rest = [choice for choice in hyper.choices if choice != word]
             if rest and all(known.get(choice) is False for choice in rest):
                 return True
-    return None
+            return None
+        case _:
+            return None
 
 
 def _atom(condition: Expr) -> tuple[Expr, bool]:

@@ -38,10 +38,10 @@ class Builder(StepBuilder):
         whole = Span(self.source, 1, 1, len(lines), len(lines[-1]) + 1)
         return syntax.File(text(doc), declarations, span=whole)
 
-    def compositiontext(self, span: Span, composition: syntax.Composition) -> syntax.Composition:
+    def composition_text(self, span: Span, composition: syntax.Composition) -> syntax.Composition:
         return composition
 
-    def codectext(self, span: Span, codec: syntax.Codec) -> syntax.Codec:
+    def codec_text(self, span: Span, codec: syntax.Codec) -> syntax.Codec:
         return codec
 
     def import_(self, span: Span, names: tuple[syntax.Name, ...], path: Token) -> syntax.Import:

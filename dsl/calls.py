@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import syntax as s
-from .context import UNKNOWN, Context, Named, is_poison, number, poison
+from .context import Context, is_poison, number, poison
 from .describe import expression as show
-from .functions import COMBINATIONS, FUNCTIONS, Function
+from .exchanges import exchange
+from .functions import FUNCTIONS, Function
+from .granules import granule
 from .infer import apply, joined, reduce
-from .levels import ELEMENT, TENSOR, Level, refines
+from .levels import ELEMENT, TENSOR, Level
 from .matrices import results
 from .model import Apply, Expr, Read
-from .names import unknown
 from .suggest import nearest
-from .words import DTYPE_NAMES, DTYPES, LEVEL_ARGUMENTS, PLAIN_LEVELS
+from .words import DTYPE_NAMES, DTYPES
 
 Elaborate = Callable[[Context, s.Expr], Expr]
 
@@ -31,8 +32,6 @@ def call(c: Context, node: s.Call, expression: Elaborate) -> Expr:
     function = FUNCTIONS[node.function]
     positional = [arg for arg in node.args if not arg.name]
     if not _well_formed(c, node, function, len(positional)):
-        for arg in node.args:
-            expression(c, arg.value)
         return poison(node.span)
     if function.code:
         c.not_compiled(function.code, function.name, node.span)
@@ -46,7 +45,7 @@ def call(c: Context, node: s.Call, expression: Elaborate) -> Expr:
         case _:
             pass
     if function.kind == "collective" or function.kind == "sparse":
-        return _exchange(c, node, function, expression)
+        return exchange(c, node, function, expression)
     args = [expression(c, arg.value) for arg in positional]
     options = tuple((arg.name, expression(c, arg.value)) for arg in node.args if arg.name)
     if any(is_poison(arg) for arg in args):
@@ -70,8 +69,18 @@ def _declared(c: Context, node: s.Call) -> Expr:
     )
 
 
+def _names_option(arg: s.Arg, function: Function) -> bool:
+    bare = not arg.name and isinstance(arg.value, s.Name)
+    return bare and isinstance(arg.value, s.Name) and arg.value.id in function.options
+
+
 def _well_formed(c: Context, node: s.Call, function: Function, count: int) -> bool:
     name = function.name
+    bare = [arg for arg in node.args if _names_option(arg, function)]
+    if bare:
+        option = bare[0].span.text
+        c.error("E209", "an option is named", bare[0].span, f"write `{option} = true`")
+        return False
     if not function.least <= count <= function.most:
         least, most = function.least, function.most
         wanted = f"{least}" if least == most else f"{least} to {most}"
@@ -211,14 +220,18 @@ def _cast(c: Context, node: s.Call, expression: Elaborate) -> Expr:
             "E212", "`cast` needs a dtype", dtype.span, nearest(name, known) or ", ".join(DTYPES)
         )
     return Apply(
-        "cast", (value, number(name, dtype.span)), level=value.level, host=value.host, span=node.span
+        "cast",
+        (value, number(name, dtype.span)),
+        level=value.level,
+        host=value.host,
+        span=node.span,
     )
 
 
 def _stored(c: Context, node: s.Call, expression: Elaborate) -> Expr:
     value = expression(c, node.args[0].value)
     codec = node.args[1].value
-    c.not_compiled("E515", "stored", node.span)
+    c.not_compiled("E524", "stored", node.span)
     match codec:
         case s.Name(id=name):
             options: tuple[tuple[str, Expr], ...] = ()
@@ -228,91 +241,3 @@ def _stored(c: Context, node: s.Call, expression: Elaborate) -> Expr:
             return c.error("E410", "`stored` needs a codec", codec.span)
     args = (value, number(name, codec.span))
     return Apply("stored", args, options, level=value.level, host=False, span=node.span)
-
-
-def _exchange(c: Context, node: s.Call, function: Function, expression: Elaborate) -> Expr:
-    """Collectives and index operations: words for how to combine and for the wire."""
-
-    def worded(value: s.Expr) -> Expr:
-        match value:
-            case s.Name(id=name, span=span) if name in COMBINATIONS or name not in c.frame.names:
-                if c.frame.prefix + name in c.flow.locals or name in ("param", "grad"):
-                    return expression(c, value)
-                if name in COMBINATIONS or name in DTYPE_NAMES or name in DTYPES:
-                    return number(name, span)
-                return unknown(c, value) if function.kind == "sparse" else number(name, span)
-            case s.Tuple(items=items, span=span):
-                words = tuple(worded(item) for item in items)
-                return Apply("tuple", words, level=TENSOR, host=True, span=span)
-            case _:
-                return expression(c, value)
-
-    args: list[Expr] = []
-    for position, arg in enumerate(arg for arg in node.args if not arg.name):
-        first = position == 0 or function.name in ("scatter", "gather", "all_gather")
-        args.append(expression(c, arg.value) if first else worded(arg.value))
-    options = tuple((arg.name, worded(arg.value)) for arg in node.args if arg.name)
-    if any(is_poison(arg) for arg in args):
-        return poison(node.span)
-    per = None if node.per is None else granule(c, node.per, expression)
-    level = _exchanged_level(function.name, args, per)
-    if function.name == "all_gather" and len(args) > 1:
-        level = Level("tuple")
-    return Apply(
-        function.name, tuple(args), options, per, level=level, host=False, span=node.span
-    )
-
-
-def _exchanged_level(name: str, args: list[Expr], per: Level | None) -> Level:
-    match name:
-        case "topk":
-            return Level("top", (args[1],), of=per)
-        case "gather":
-            return args[1].level
-        case "scatter" | "unflat":
-            return ELEMENT
-        case "flat":
-            return UNKNOWN
-        case _:
-            return args[0].level
-
-
-def granule(c: Context, node: s.Granule, expression: Elaborate) -> Level:
-    """The level that follows `per`."""
-    name = node.name
-    if name in PLAIN_LEVELS:
-        if node.args:
-            c.error("E208", f"the level `{name}` takes no arguments", node.span)
-        return Level(name)
-    if name in LEVEL_ARGUMENTS:
-        wanted = LEVEL_ARGUMENTS[name]
-        if len(node.args) != wanted:
-            c.error(
-                "E208",
-                f"the level `{name}` takes {wanted} argument{'s' * (wanted > 1)}",
-                node.span,
-            )
-            return UNKNOWN
-        args = tuple(expression(c, arg) for arg in node.args)
-        for arg in args:
-            if not arg.host and not is_poison(arg):
-                c.error("E304", "the size of a level needs a host value", arg.span)
-        c.counts += args
-        return Level(name, args)
-    table = c.tables.get(name)
-    if table is None:
-        found = c.library.find(name, node.span.source)
-        table = found if isinstance(found, s.RuleTable) else None
-    if table is not None and table.kind in ("partition", "grouping"):
-        c.tables[name] = table
-        if table.kind == "grouping":
-            c.not_compiled("E514", f"grouping {name}", node.span)
-            return Level("layers", name=name)
-        c.written[name] = True
-        return Level("partition", name=name)
-    known = [*PLAIN_LEVELS, *LEVEL_ARGUMENTS, *c.tables]
-    c.error("E211", f"`{name}` is not a level", node.span, nearest(name, known))
-    return UNKNOWN
-
-
-__all__ = ["Named", "call", "granule", "refines", "result_levels"]

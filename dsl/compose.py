@@ -17,8 +17,7 @@ from .diagnostics import Report
 from .library import Library, Named
 from .source import Source, Span
 from .suggest import nearest
-
-SECTIONS = ("grad", "update", "direction", "decay", "param", "after", "inactive")
+from .suites import assignments, substitute, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ class Composed:
     parts: list[Part] = field(default_factory=list[Part])
     arguments: list[Argument] = field(default_factory=list[Argument])
     sources: list[Source] = field(default_factory=list[Source])
+    broken: bool = False  # what it extends was not found: no more is said about it
 
 
 @dataclass(slots=True)
@@ -81,11 +81,13 @@ class Composer:
                 self.stack.append(node.name)
                 base = self.composition(node.extends)
                 self.stack.pop()
+            own.broken = base is None
             if base is not None:
                 own = base
                 own.name, own.span = node.name, node.span
                 own.lineage = (*own.lineage, node.name) if node.members else own.lineage
         own.sources.append(node.span.source)
+        own.doc = self.library.scopes[node.span.source].file.doc or own.doc
         self._merge(own, node)
         return own
 
@@ -98,7 +100,7 @@ class Composer:
         if not isinstance(base, s.Optimizer):
             kind = _kind(base)
             self.report.error(
-                "E424",
+                "E423",
                 f"a composition begins with an optimizer, and `{first.name}` is {kind}",
                 first.span,
                 f"write `AdamW + {first.name}`" if isinstance(base, s.Modifier) else "",
@@ -119,7 +121,7 @@ class Composer:
             if isinstance(node, s.RuleTable) and node.kind == "schedule":
                 help = f"apply a schedule in a rule: `lr *= {node.name}(...)`"
             self.report.error(
-                "E424", f"`{term.name}` is {_kind(node)} and cannot be added", term.span, help
+                "E423", f"`{term.name}` is {_kind(node)} and cannot be added", term.span, help
             )
             return
         used = sum(part.node.name == node.name for part in composed.parts)
@@ -171,34 +173,24 @@ class Composer:
                 owned = Owned(section, origin)
                 if not _put(composed.members, owned):
                     self.report.error(
-                        "E423",
+                        "E422",
                         f"there is no `{section.name}:` to replace",
                         member.span,
                         f"write `{section.name}:` without `replace`",
                     )
             case _:
-                self._check_section(member)
                 owned = Owned(member, origin)
                 if not _put(composed.members, owned):
                     composed.members.append(owned)
 
-    def _check_section(self, member: s.Member) -> None:
-        if isinstance(member, s.Section) and member.name not in SECTIONS:
-            self.report.error(
-                "E425",
-                f"`{member.name}:` is not a section",
-                member.span,
-                nearest(member.name, SECTIONS) or "sections are " + ", ".join(SECTIONS),
-            )
-
     def _replace(self, composed: Composed, assign: s.Assign) -> None:
-        target = _target(assign)
+        target = target_of(assign)
         found = [
             statement
             for owned in composed.members
             if isinstance(owned.node, s.Section)
             for statement in assignments(owned.node.body)
-            if _target(statement) == target
+            if target_of(statement) == target
         ]
         if len(found) != 1:
             self.report.error(*unreplaceable(target, found, assign.span))
@@ -209,9 +201,7 @@ class Composer:
                 composed.members[index] = Owned(replace(owned.node, body=body), owned.origin)
 
 
-def unreplaceable(
-    target: str, found: list[s.Assign], span: Span
-) -> tuple[str, str, Span, str]:
+def unreplaceable(target: str, found: list[s.Assign], span: Span) -> tuple[str, str, Span, str]:
     """The diagnostic of a `replace` that does not find exactly one statement."""
     if not found:
         message = f"`replace` finds no statement that assigns `{target}`"
@@ -272,64 +262,3 @@ def _kind(node: Named) -> str:
             return "a def"
         case s.RuleTable(kind=kind):
             return f"a {kind}"
-
-
-def _target(assign: s.Assign) -> str:
-    if len(assign.targets) != 1:
-        return ""
-    target = assign.targets[0]
-    if isinstance(target, s.Name):
-        return target.id
-    return target.value.id if isinstance(target.value, s.Name) else ""
-
-
-target_of = _target
-
-
-def assignments(body: s.Suite) -> list[s.Assign]:
-    """All assignments in a suite, however deep."""
-    found: list[s.Assign] = []
-    for statement in body:
-        if isinstance(statement, s.Assign):
-            found.append(statement)
-        for suite in suites(statement):
-            found += assignments(suite)
-    return found
-
-
-def suites(statement: s.Statement) -> list[s.Suite]:
-    """The suites directly inside a statement."""
-    match statement:
-        case s.When(branches=branches, otherwise=otherwise):
-            return [body for _, body in branches] + ([] if otherwise is None else [otherwise])
-        case s.First(body=body, otherwise=otherwise) | s.Every(body=body, otherwise=otherwise):
-            return [body] + ([] if otherwise is None else [otherwise])
-        case s.Repeat(body=body):
-            return [body]
-        case _:
-            return []
-
-
-def substitute(body: s.Suite, old: s.Assign, new: s.Statement) -> s.Suite:
-    """The suite with the statement `old` (that very node) exchanged for `new`."""
-
-    def visit(statement: s.Statement) -> s.Statement:
-        match statement:
-            case s.When(branches=branches, otherwise=otherwise):
-                return replace(
-                    statement,
-                    branches=tuple((test, substitute(then, old, new)) for test, then in branches),
-                    otherwise=None if otherwise is None else substitute(otherwise, old, new),
-                )
-            case s.First(body=then, otherwise=otherwise) | s.Every(body=then, otherwise=otherwise):
-                return replace(
-                    statement,
-                    body=substitute(then, old, new),
-                    otherwise=None if otherwise is None else substitute(otherwise, old, new),
-                )
-            case s.Repeat(body=then):
-                return replace(statement, body=substitute(then, old, new))
-            case _:
-                return new if statement is old else statement
-
-    return tuple(visit(statement) for statement in body)

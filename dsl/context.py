@@ -7,7 +7,7 @@ a branch or a def's body is read; everything else is collected in one `Context`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -123,6 +123,7 @@ class Context:
     used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # (kind, name)
     read_outside: set[str] = field(default_factory=set[str])  # states, by views and events
     local_gradients: bool = False
+    vectors_said: bool = False  # E308 was reported; once is enough
     written: dict[str, bool] = field(default_factory=dict[str, bool])  # level names used
 
     def error(
@@ -147,7 +148,7 @@ class Context:
         self.unsupported.append(m.Unsupported(code, what, span=span))
 
     @contextmanager
-    def aside(self, mode: str, frame: Frame | None = None) -> Iterator[None]:
+    def aside(self, mode: str, frame: Frame | None = None) -> Generator[None]:
         """Read something outside the step: nothing assigned, nothing emitted."""
         saved = (self.flow, self.facts, self.out, self.mode, self.frame)
         self.flow, self.facts, self.out, self.mode = Flow(), {}, None, mode
@@ -157,7 +158,7 @@ class Context:
         self.flow, self.facts, self.out, self.mode, self.frame = saved
 
     @contextmanager
-    def framed_as(self, frame: Frame) -> Iterator[None]:
+    def framed_as(self, frame: Frame) -> Generator[None]:
         saved, self.frame = self.frame, frame
         yield
         self.frame = saved

@@ -66,6 +66,21 @@ def phrase(level: Level) -> str:
             return f"per {kind}"
 
 
+def each(level: Level) -> str:
+    """What there is one value of: `per row`, `of shape matrix(rows, rows)`."""
+    match level.kind:
+        case "global":
+            return "for all tensors"
+        case "rows" | "heads" | "chunks" | "tiles":
+            return f"per {level.kind[:-1]}"
+        case "cols":
+            return "per column"
+        case "tensor" | "group" | "element" | "partition" | "layers" | "axis":
+            return phrase(level)
+        case _:
+            return f"of shape {phrase(level)}"
+
+
 def expression(expr: Expr, least: int = 0) -> str:
     """An expression; parentheses only where precedence asks for them."""
     match expr:
@@ -82,7 +97,9 @@ def expression(expr: Expr, least: int = 0) -> str:
         case Apply(op="not", args=(inner,)):
             return _wrap(f"not {expression(inner, 3)}", 3, least)
         case Apply(op="select", args=(condition, then, otherwise)):
-            text = f"{expression(then, 1)} if {expression(condition, 1)} else {expression(otherwise)}"
+            text = (
+                f"{expression(then, 1)} if {expression(condition, 1)} else {expression(otherwise)}"
+            )
             return _wrap(text, 0, least)
         case Apply(op="transpose", args=(inner,)):
             return f"{expression(inner, 9)}.T"
@@ -147,6 +164,7 @@ def describe(model: Model) -> str:
     for view in model.views:
         if not isinstance(view.value, tuple):
             lines.append(f"    view {view.name} = {expression(view.value)}")
+    lines += [f"    # note: {note}" for note in model.notes]
     for missing in model.unsupported:
         lines.append(f"    # not compiled yet: {missing.what} ({missing.code})")
     return "\n".join(lines) + "\n"

@@ -47,6 +47,88 @@ CODES: dict[str, str] = {
     "E120": "a rule that is not `condition -> value`",
     "E121": "a keyword on the wrong level",
     "E122": "a second `per` in one call",
+    # names
+    "E201": "an unknown name",
+    "E202": "an unknown function",
+    "E203": "a name read before it is assigned",
+    "E204": "a name assigned on one branch only",
+    "E205": "a predeclared name declared again",
+    "E206": "a name declared twice",
+    "E207": "an unknown optimizer or modifier, or a failing import",
+    "E208": "a wrong number of arguments",
+    "E209": "an unknown option or argument",
+    "E210": "an unknown role or choice",
+    "E211": "an unknown level or shape",
+    "E212": "an unknown attribute or dtype",
+    "E213": "a name that cannot be assigned here",
+    "E214": "a hyper that is never used",
+    "E215": "a state that is never used",
+    "E216": "a text where there is no place for one",
+    # levels and places
+    "E301": "shapes that do not go together",
+    "E302": "a reduction of what is not finer",
+    "E303": "a state assigned a finer value",
+    "E304": "data where a host value is needed",
+    "E305": "`skip` under a condition on data",
+    "E306": "`max` or `min` of one argument without `per`",
+    "E307": "a matrix operation on what is no matrix, or does not fit",
+    "E308": "a matrix operation on what may be a vector",
+    "E309": "a state where it may not exist",
+    "E310": "something read before it is known",
+    "E311": "a loop or period that is counted on data",
+    "E312": "a host state assigned data",
+    "E313": "a guard finer than a tensor",
+    "E314": "`per` on what is no reduction",
+    "E315": "a wrong number of values",
+    "E316": "`sync` of more than one number",
+    "E317": "an index into what has no items",
+    "E318": "a shape that cannot be kept so",
+    # rules, composition and storage
+    "E401": "a rule that assigns neither `direction` nor `param`",
+    "E402": "a rule that assigns both `direction` and `param`",
+    "E403": "a `direction:` section where there is no direction",
+    "E404": "a modifier on a rule without what it needs",
+    "E405": "a rule list without one last `else`",
+    "E406": "`replace` that does not find one statement",
+    "E407": "a def that calls itself",
+    "E408": "an optimizer that extends itself, or files that import each other",
+    "E409": "storage of what is not stored so",
+    "E410": "an unknown codec or rounding",
+    "E411": "a default outside its interval",
+    "E412": "a division by zero",
+    "E413": "a value of one worker that reaches all",
+    "E414": "views that are not inverses",
+    "E415": "a bad pattern",
+    "E416": "a spec that is too large to work out",
+    "E417": "a wrong `return`",
+    "E418": "a statement that cannot stand in a def",
+    "E419": "a member that cannot stand beside `route:`",
+    "E420": "a wrong default or interval",
+    "E421": "no hyper `lr`",
+    "E422": "`replace` of a section that is not there",
+    "E423": "a composition of the wrong things",
+    "E424": "an unknown word after `layout:` or `gradients`",
+    "E425": "a text without an optimizer",
+    # understood, not compiled yet
+    "E501": "workers: collectives, local gradients and states",
+    "E502": "the loss, and rules without gradients",
+    "E503": "matrix factorisations and sparse operations",
+    "E504": "chance",
+    "E505": "slots",
+    "E506": "events",
+    "E507": "views",
+    "E508": "inputs",
+    "E509": "active sets",
+    "E520": "transient states",
+    "E521": "layouts",
+    "E522": "indexing, quantiles and positions",
+    "E523": "groupings",
+    "E524": "values as stored",
+    # warnings
+    "W401": "a state that only its own update reads",
+    "W402": "a small value stored as zero, under a root that is divided by",
+    "W403": "something inherited that is never used",
+    "W404": "a `let` that is never used",
 }
 
 
@@ -87,9 +169,16 @@ class SpecError(Exception):
 class Report:
     """Collects diagnostics, so that one run shows every mistake."""
 
-    found: list[Diagnostic] = field(default_factory=list)
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
-    def error(self, code: str, message: str, span: Span | None, help: str = "", *notes: tuple[str, Span]) -> None:
+    def error(
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        help: str = "",
+        *notes: tuple[str, Span],
+    ) -> None:
         """Add a diagnostic; the same words at the same place are said once."""
         diagnostic = Diagnostic(code, message, span, help, notes)
         if diagnostic not in self.found:
@@ -107,7 +196,9 @@ class Report:
 
     def ordered(self) -> list[Diagnostic]:
         def place(d: Diagnostic) -> tuple[str, int, int]:
-            return ("", 0, 0) if d.span is None else (d.span.source.name, d.span.line, d.span.column)
+            if d.span is None:
+                return "", 0, 0
+            return d.span.source.name, d.span.line, d.span.column
 
         return sorted(self.found, key=place)
 

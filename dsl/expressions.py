@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 
 from . import syntax as s
 from .assume import assuming, holds, settle, unfold
-from .calls import call, granule
+from .calls import call
 from .context import Context, Facts, Named, is_poison, number, poison
 from .describe import expression as show
-from .fold import Unknown, evaluate
 from .infer import apply
 from .levels import GLOBAL, Level
 from .matrices import matmul, transpose
@@ -33,13 +32,17 @@ _BINARY = {
 }  # fmt: skip
 
 
+AUGMENTED = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}
+"""The operation of each assignment that reads its target."""
+
+
 def expression(c: Context, node: s.Expr) -> Expr:
     """The value of an expression at this point of the step."""
     match node:
         case s.Number(value=value, span=span):
             return number(value, span)
         case s.String(span=span):
-            return c.error("E218", "a text stands only after `name ~`", span)
+            return c.error("E216", "a text stands only after `name ~`", span)
         case s.Name():
             return read(c, node)
         case s.Unary():
@@ -178,9 +181,7 @@ def _spelled_out(
 ) -> Expr:
     key = f"choice.{c.number('choice')}"
     joined = chosen_value(c, chosen, then[1], other[1], span)
-    bodies = (
-        (*made, Assign("local", key, value, span=span)) for made, value in (then, other)
-    )
+    bodies = ((*made, Assign("local", key, value, span=span)) for made, value in (then, other))
     assert c.out is not None
     c.out.append(When(chosen, *bodies, span=span))
     host = joined.host
@@ -279,9 +280,11 @@ def _member(c: Context, node: s.Binary) -> Expr:
 
 def _match(c: Context, node: s.Binary) -> Expr:
     if not isinstance(node.left, s.Name) or node.left.id != "name":
-        return c.error("E218", "`~` searches the fact `name`", node.left.span, 'write `name ~ "..."`')
+        return c.error(
+            "E216", "`~` searches the fact `name`", node.left.span, 'write `name ~ "..."`'
+        )
     if not isinstance(node.right, s.String):
-        return c.error("E218", "`~` needs a pattern in quotes", node.right.span)
+        return c.error("E216", "`~` needs a pattern in quotes", node.right.span)
     try:
         regex(node.right.value)
     except PatternError as wrong:
@@ -293,14 +296,3 @@ def _match(c: Context, node: s.Binary) -> Expr:
         )
     name = read(c, node.left)
     return apply(c, "match", (name, number(node.right.value, node.right.span)), node.span)
-
-
-def constant_value(value: Expr) -> float | bool | str | None:
-    """The value of an expression that reads nothing; None if it reads something."""
-    try:
-        return evaluate(value, lambda _: None)
-    except Unknown:
-        return None
-
-
-__all__ = ["arithmetic", "complete", "condition", "expression", "granule", "rule_list", "select"]

@@ -42,6 +42,14 @@ def evaluate(expr: Expr, value_of: Callable[[Read], Scalar | None]) -> Scalar:
             return _apply(op, [evaluate(arg, value_of) for arg in args])
 
 
+def constant_value(value: Expr) -> Scalar | None:
+    """The value of an expression that reads nothing; None if it reads something."""
+    try:
+        return evaluate(value, lambda _: None)
+    except Unknown:
+        return None
+
+
 def _apply(op: str, values: list[Scalar]) -> Scalar:
     match op:
         case "eq":
@@ -58,17 +66,28 @@ def _apply(op: str, values: list[Scalar]) -> Scalar:
             return _number(op, values)
 
 
-def _number(op: str, values: list[Scalar]) -> float | bool:
-    operation = _OPERATIONS.get(op)
-    if operation is None or any(isinstance(value, str) for value in values):
+def _number(op: str, values: list[Scalar]) -> Scalar:
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
         raise Unknown
     try:
-        result = operation(*(float(value) for value in values))
-    except ZeroDivisionError:
+        match numbers:
+            case [x] if op in _UNARY:
+                return _UNARY[op](x)
+            case [a, b] if op in _BINARY:
+                return _BINARY[op](a, b)
+            case [x, a, b] if op == "clamp":
+                return min(max(x, a), b)
+            case [a, b, w] if op == "lerp":
+                return a + w * (b - a)
+            case _:
+                raise Unknown
+    except (ArithmeticError, ValueError):
         return math.nan
-    except (ValueError, OverflowError):
-        return math.nan
-    return math.nan if isinstance(result, complex) else result
+
+
+def _power(a: float, b: float) -> float:
+    return math.nan if a < 0 and b != int(b) else a**b
 
 
 def _divide(a: float, b: float) -> float:
@@ -88,18 +107,8 @@ def _largest_divisor(n: float, most: float) -> float:
     return 1.0
 
 
-_OPERATIONS: dict[str, Callable[..., float | bool]] = {
+_UNARY: dict[str, Callable[[float], float]] = {
     "neg": lambda x: -x,
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": _divide,
-    "mod": lambda a, b: a % b,
-    "pow": lambda a, b: a**b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
     "sqrt": math.sqrt,
     "rsqrt": lambda x: 1 / math.sqrt(x),
     "exp": math.exp,
@@ -107,9 +116,6 @@ _OPERATIONS: dict[str, Callable[..., float | bool]] = {
     "abs": abs,
     "sign": _sign,
     "sign_bit": lambda x: math.copysign(1.0, x),
-    "maximum": max,
-    "minimum": min,
-    "clamp": lambda x, low, high: min(max(x, low), high),
     "floor": lambda x: float(math.floor(x)),
     "ceil": lambda x: float(math.ceil(x)),
     "tanh": math.tanh,
@@ -119,7 +125,21 @@ _OPERATIONS: dict[str, Callable[..., float | bool]] = {
     "cos": math.cos,
     "tan": math.tan,
     "atan": math.atan,
+}
+
+_BINARY: dict[str, Callable[[float, float], float | bool]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": _divide,
+    "mod": lambda a, b: a % b,
+    "pow": _power,
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+    "maximum": lambda a, b: max(a, b),
+    "minimum": lambda a, b: min(a, b),
     "atan2": math.atan2,
-    "lerp": lambda a, b, w: a + w * (b - a),
     "largest_divisor": _largest_divisor,
 }

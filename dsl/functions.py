@@ -48,7 +48,9 @@ _ELEMENTARY = (
     _elementary("sign", 1, "-1, 0 or 1; NaN stays NaN"),
     _elementary("sign_bit", 1, "-1 or 1; 1 at zero"),
     Function("max", "elementary", 1, 16, "the larger one; of one argument with `per`, a reduction"),
-    Function("min", "elementary", 1, 16, "the smaller one; of one argument with `per`, a reduction"),
+    Function(
+        "min", "elementary", 1, 16, "the smaller one; of one argument with `per`, a reduction"
+    ),
     _elementary("clamp", 3, "x held between low and high"),
     _elementary("floor", 1, "the integer below"),
     _elementary("ceil", 1, "the integer above"),
@@ -80,9 +82,9 @@ _REDUCTIONS = (
     _reduction("std", "the standard deviation, dividing by n", "unbiased"),
     _reduction("dot", "the sum of products", arguments=2),
     _reduction("count", "how many are not zero"),
-    _reduction("quantile", "the q-quantile", arguments=2, code="E513"),
-    _reduction("argmin", "the index of the least", code="E513"),
-    _reduction("argmax", "the index of the greatest", code="E513"),
+    _reduction("quantile", "the q-quantile", arguments=2, code="E522"),
+    _reduction("argmin", "the index of the least", code="E522"),
+    _reduction("argmax", "the index of the greatest", code="E522"),
 )
 
 _MATRICES = (

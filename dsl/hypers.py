@@ -9,16 +9,17 @@ A modifier's hypers join the rule's; one whose name is taken is called `lookahea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from . import syntax as s
 from .compose import Argument
 from .context import Context, Frame, Named, is_poison, number
+from .defaults import check_bounds, check_circles
 from .describe import expression as show
-from .expressions import constant_value, expression
-from .fold import Scalar, Unknown, evaluate
-from .model import Bounds, Const, Expr, Hyper, Read, walk
+from .expressions import expression
+from .fold import constant_value
+from .model import Bounds, Const, Expr, Hyper
 from .names import declarable
 from .source import Span
 from .suggest import nearest
@@ -63,7 +64,9 @@ def declare_hypers(
             continue
         taken = {p.model_name for p in pending} | set(c.hypers)
         own = isinstance(default, s.HyperTuple)
-        names = [node.name] + ([item for item, _ in default.items] if own else [])
+        names = [node.name]
+        if isinstance(default, s.HyperTuple):
+            names += [item for item, _ in default.items]
         if not frame.prefix and any(name in taken for name in names[1:]):
             twice = next(name for name in names[1:] if name in taken)
             c.error("E206", f"`{twice}` is declared twice", node.span, "choose another name")
@@ -141,9 +144,9 @@ def finish(c: Context, pending: Sequence[Pending]) -> list[Hyper]:
         hypers.append(hyper)
         for read in hyper.items or (hyper.name,):
             c.hypers[read] = hyper
-    _check_circles(c, hypers)
+    check_circles(c, hypers)
     for hyper in hypers:
-        _check_bounds(c, hyper, hypers)
+        check_bounds(c, hyper, hypers)
     return hypers
 
 
@@ -254,77 +257,3 @@ def _bounds(c: Context, one: Pending) -> Bounds | None:
         c.error("E420", "this interval is empty", interval.span, "the lower end comes first")
         return None
     return Bounds(ends[0], ends[1], interval.low_closed, interval.high_closed)
-
-
-def defaults(hyper: Hyper) -> Iterator[tuple[str, Expr]]:
-    """Each name a hyper is read by, with its default."""
-    if hyper.default is None:
-        return
-    if isinstance(hyper.default, tuple):
-        yield from zip(hyper.items, hyper.default, strict=False)
-    else:
-        yield hyper.name, hyper.default
-
-
-def _check_circles(c: Context, hypers: Sequence[Hyper]) -> None:
-    reads = {
-        name: {part.name for part in walk(value) if isinstance(part, Read)}
-        for hyper in hypers
-        for name, value in defaults(hyper)
-    }
-    for hyper in hypers:
-        for name, _ in defaults(hyper):
-            seen: set[str] = set()
-            waiting = list(reads[name])
-            while waiting:
-                other = waiting.pop()
-                if other not in seen:
-                    seen.add(other)
-                    waiting += reads.get(other, ())
-            if name in seen:
-                c.error(
-                    "E420",
-                    f"the default of `{name}` depends on itself",
-                    hyper.span,
-                    "give one of them a number",
-                )
-
-
-def value_of_default(hypers: Sequence[Hyper], depth: int = 32):  # noqa: ANN201
-    """A function from a Read of a hyper to the value it has by default."""
-    known = {name: value for hyper in hypers for name, value in defaults(hyper)}
-
-    def value_of(read: Read) -> Scalar | None:
-        if read.kind != "hyper" or read.name not in known or depth == 0:
-            return None
-        try:
-            return evaluate(known[read.name], value_of_default(hypers, depth - 1))
-        except Unknown:
-            return None
-
-    return value_of
-
-
-def _check_bounds(c: Context, hyper: Hyper, hypers: Sequence[Hyper]) -> None:
-    if hyper.bounds is None:
-        return
-    listed = hyper.default if hyper.type == "list" else None
-    pairs = (
-        [(hyper.name, value) for value in listed]
-        if isinstance(listed, tuple)
-        else list(defaults(hyper))
-    )
-    for name, default in pairs:
-        try:
-            value = evaluate(default, value_of_default(hypers))
-        except Unknown:
-            continue
-        if isinstance(value, str) or value not in hyper.bounds:
-            c.error(
-                "E411",
-                f"the default of `{name}` is {show(number(value, default.span))}, "
-                f"outside {hyper.bounds}",
-                default.span,
-                "change the default or the interval",
-                *([("declared here", hyper.span)] if default.span.line != hyper.span.line else []),
-            )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from .assume import settle, settle_size
 from .context import UNKNOWN, Context, is_poison
-from .describe import phrase
+from .describe import each, phrase
 from .levels import COLS, ELEMENT, GLOBAL, ROWS, TENSOR, Level, join, refines
 from .model import Apply, Const, Expr, Read
 from .source import Span
@@ -113,7 +113,7 @@ def joined(c: Context, args: Sequence[Expr], span: Span) -> Level:
         if both is None:
             c.error(
                 "E301",
-                f"a value {phrase(level)} and one {phrase(arg.level)} do not go together",
+                f"a value {each(level)} and one {each(arg.level)} do not go together",
                 span,
                 "shapes must be equal, or one value must belong to an axis of the other",
             )
@@ -149,13 +149,12 @@ def reduce(
     """A reduction of cells finer than `per` to one value for each."""
     level = joined(c, args, span)
     host = all(arg.host for arg in args)
-    if level == UNKNOWN or any(map(is_poison, args)):
+    if UNKNOWN in (level, per) or any(map(is_poison, args)):
         return Apply(op, tuple(args), options, per, level=per, host=False, span=span)
     if not is_finer(c, level, per, span):
-        there = "one value" if level.is_coarse else "values"
         c.error(
             "E302",
-            f"`{op}` to {phrase(per)} of what has {there} {phrase(level)}: nothing to reduce",
+            f"`{op}(..., {phrase(per)})` of what has one value {each(level)}: nothing to reduce",
             span,
             "a reduction needs a finer value than its `per`"
             + ("; leave it out" if level == per else ""),

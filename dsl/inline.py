@@ -14,18 +14,17 @@ from collections.abc import Sequence
 
 from . import syntax as s
 from .assume import assuming
-from .compose import assignments, suites
 from .context import Context, Frame, is_poison, poison
-from .expressions import arithmetic, condition, expression, rule_list, select
+from .expressions import AUGMENTED, arithmetic, expression, rule_list, select
 from .levels import GLOBAL
 from .model import Apply, Assign, Const, Expr, Read, When
 from .names import assign_local, declarable, read
 from .source import Span
 from .statements import branch, emit, every, merge, statement, when_condition
 from .suggest import nearest
+from .suites import names_assigned, suites
 
 Callee = s.Definition | s.RuleTable
-_OPERATORS = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}
 
 
 def inline(c: Context, node: s.Call, callee: Callee) -> Expr:
@@ -83,7 +82,7 @@ def _arguments(c: Context, node: s.Call, callee: Callee, frame: Frame) -> bool:
             c.error("E209", f"`{name}` {problem}", arg.span, nearest(name, names))
             return False
         given[name] = expression(c, arg.value)
-    assigned = _assigned(callee)
+    assigned = set[str]() if isinstance(callee, s.RuleTable) else names_assigned(callee.body)
     for param in callee.params:
         if not declarable(c, param.name, param.span, parameter=True):
             return False
@@ -116,17 +115,6 @@ def _bind_parameter(c: Context, frame: Frame, name: str, value: Expr, assigned: 
     key = frame.prefix + name
     assign_local(c, key, value)
     emit(c, Assign("local", key, value, span=value.span))
-
-
-def _assigned(callee: Callee) -> set[str]:
-    if isinstance(callee, s.RuleTable):
-        return set()
-    return {
-        target.id
-        for node in assignments(callee.body)
-        for target in node.targets
-        if isinstance(target, s.Name)
-    }
 
 
 # ---------------------------------------------------------------- in a step
@@ -173,9 +161,7 @@ def _split(
         with_facts = select(c, chosen, lambda a=a: a, lambda b=b: b, node.span)
         for suite, value in zip(ways, (a, b), strict=True):
             suite.append(Assign("local", key, value, span=value.span))
-        read_back = Read(
-            "local", key, level=with_facts.level, host=with_facts.host, span=node.span
-        )
+        read_back = Read("local", key, level=with_facts.level, host=with_facts.host, span=node.span)
         assign_local(c, key, read_back)
         kept.append(read_back)
     emit(c, When(chosen, tuple(ways[0]), tuple(ways[1]), span=node.span))
@@ -187,12 +173,11 @@ def _two_ways(
 ) -> tuple[Expr, Sequence[s.Statement], Sequence[s.Statement]]:
     """A control statement as one condition and two suites."""
     match node:
-        case s.When(branches=((test, then), *more), otherwise=otherwise):
-            if more:
-                span = more[0][0].span
-                inner = s.When(tuple(more), otherwise, span=span)
-                return when_condition(c, test, then), then, (inner,)
-            return when_condition(c, test, then), then, otherwise or ()
+        case s.When(branches=branches, otherwise=otherwise):
+            test, then = branches[0]
+            rest = branches[1:]
+            other = (s.When(rest, otherwise, span=rest[0][0].span),) if rest else otherwise or ()
+            return when_condition(c, test, then), then, other
         case s.First(body=body, otherwise=otherwise, span=span):
             return read(c, s.Name("first", span=span)), body, otherwise or ()
         case s.Every(body=body, otherwise=otherwise):
@@ -253,7 +238,7 @@ def _substituted(c: Context, body: Sequence[s.Statement], callee: s.Definition) 
                     else expression(c, value)
                 )
                 if node.op != "=":
-                    made = arithmetic(c, _OPERATORS[node.op], read(c, target), made, node.span)
+                    made = arithmetic(c, AUGMENTED[node.op], read(c, target), made, node.span)
                 c.spend(node.span, _size(made) // 16)
                 c.frame.names[name] = made
             case s.When() | s.First() | s.Every() if _returns(node):
@@ -299,6 +284,3 @@ def _size(expr: Expr) -> int:
         if isinstance(node, Apply):
             waiting += [*node.args, *(value for _, value in node.options)]
     return count
-
-
-__all__ = ["condition", "inline"]

@@ -65,7 +65,10 @@ class Library:
     def open(self, path: Path) -> Scope:
         path = path.resolve()
         if path not in self.opened:
-            self.opened[path] = self.add(read_source(path))
+            source = read_source(path)
+            if path.is_relative_to(SPECS):  # the same name on every machine
+                source = Source(f"specs/{path.relative_to(SPECS).as_posix()}", source.text)
+            self.opened[path] = self.add(source)
         return self.opened[path]
 
     def find(self, name: str, at: Source) -> Named | None:
@@ -122,7 +125,10 @@ class Library:
     def _path(self, scope: Scope, imported: Import) -> Path | None:
         relative = imported.path if imported.path.endswith(".opt") else imported.path + ".opt"
         beside = Path(scope.source.name).parent / relative
-        return next((path for path in (beside, SPECS / relative) if path.is_file()), None)
+        places = (beside, SPECS / relative)
+        if scope in self.opened.values():  # a shipped spec imports shipped ones
+            places = (SPECS / relative, beside)
+        return next((path for path in places if path.is_file()), None)
 
     def _check_imports(self, scope: Scope) -> None:
         """Files exist, names are in them, and no file imports itself in the end."""
@@ -133,7 +139,7 @@ class Library:
                     "E207",
                     f'there is no file "{imported.path}" to import from',
                     imported.span,
-                    "paths are relative to this file, or to the shipped specs: \"lib/matrix\"",
+                    'paths are relative to this file, or to the shipped specs: "lib/matrix"',
                 )
                 continue
             if path.resolve() not in self.opened:

@@ -1,6 +1,6 @@
 """The way in: a path, a text or a composition, to a checked model.
 
-    load("specs/adamw.opt")   load("AdamW + Cautious + Lookahead(k = 5)")   load('''optimizer ...''')
+    load("specs/adamw.opt")   load("AdamW + Cautious + Lookahead(k = 5)")   load(text)
 
 `quantize` and `rounding` say how states and the parameter are stored, as the members of that name
 would; they come last and so win. Everything wrong is raised at once, as a `SpecError`.
@@ -8,7 +8,7 @@ would; they come last and so win. Everything wrong is raised at once, as a `Spec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,13 +31,38 @@ def load(
 ) -> Model:
     """The model of `what`: a path; a text with a newline, whose last optimizer is meant; or a
     composition. `quantize` is one codec for all states, or a codec for each state named."""
+    if isinstance(what, str) and "\n" in what:
+        source = Source("<text>", what)
+    elif isinstance(what, Path) or what.endswith(".opt") or "/" in what:
+        source = read_source(Path(what))
+    else:
+        return _checked(lambda composer: _composition(what, composer), quantize, rounding)
+    return load_source(source, quantize=quantize, rounding=rounding)
+
+
+def load_source(
+    source: Source,
+    *,
+    quantize: str | Mapping[str, str] | None = None,
+    rounding: str | None = None,
+) -> Model:
+    """The model of the last optimizer of a text."""
+    return _checked(
+        lambda composer: _last(composer.library.add(source), composer), quantize, rounding
+    )
+
+
+def _checked(
+    compose: Callable[[Composer], Composed | None],
+    quantize: str | Mapping[str, str] | None,
+    rounding: str | None,
+) -> Model:
     report = Report()
     composer = Composer(Library(report), report)
     try:
-        composed = _composed(what, composer)
+        composed = compose(composer)
         if composed is None:
-            report.check()
-            raise AssertionError("nothing to load, and nothing reported")
+            raise SpecError(*report.errors)
         composed.members += _overrides(quantize, rounding)
         model = understand_any(composed, composer, {}, frozenset())
     except RecursionError:
@@ -48,13 +73,8 @@ def load(
     return replace(model, files=_files(composer.library), warnings=tuple(report.warnings))
 
 
-def _composed(what: str | Path, composer: Composer) -> Composed | None:
-    library = composer.library
-    if isinstance(what, str) and "\n" in what:
-        return _last(library.add(Source("<text>", what)), composer)
-    if isinstance(what, Path) or what.endswith(".opt") or "/" in what:
-        return _last(library.add(read_source(Path(what))), composer)
-    composition = parse_composition(Source("<composition>", what))
+def _composition(text: str, composer: Composer) -> Composed | None:
+    composition = parse_composition(Source("<composition>", text))
     composed = composer.composition(composition)
     if composed is not None and len(composition.terms) > 1:
         composed.name = "".join(term.name for term in composition.terms)
@@ -65,7 +85,7 @@ def _last(scope: Scope, composer: Composer) -> Composed | None:
     optimizers = [d for d in scope.file.declarations if isinstance(d, s.Optimizer)]
     if not optimizers:
         composer.report.error(
-            "E427",
+            "E425",
             "there is no optimizer in this text",
             scope.file.span,
             "add `optimizer NAME:`, or compose what is here: `AdamW + ...`",
@@ -74,9 +94,7 @@ def _last(scope: Scope, composer: Composer) -> Composed | None:
     return composer.optimizer(optimizers[-1])
 
 
-def _overrides(
-    quantize: str | Mapping[str, str] | None, rounding: str | None
-) -> list[Owned]:
+def _overrides(quantize: str | Mapping[str, str] | None, rounding: str | None) -> list[Owned]:
     if isinstance(quantize, str):
         quantize = {"all": quantize}
     found: list[Owned] = []
@@ -91,4 +109,5 @@ def _overrides(
 
 def _files(library: Library) -> tuple[str, ...]:
     """The texts that were read, in a fixed order."""
-    return tuple(source.text for source in sorted(library.scopes, key=lambda source: source.name))
+    texts = {(Path(source.name).name, source.text) for source in library.scopes}
+    return tuple(text for _, text in sorted(texts))

@@ -1,6 +1,7 @@
 """The levels of matrix products, factorisations and index lists.
 
-    grad @ grad.T  -> matrix(rows, rows)        e, Q = eigh(that)  -> vector(rows), matrix(rows, rows)
+    grad @ grad.T     -> matrix(rows, rows)
+    e, Q = eigh(that) -> vector(rows), matrix(rows, rows)
 
 Under `@` the parameter, its gradient and what is `like` them are matrix(rows, cols). A product
 on what may be a vector is an error, unless `requires`, `route` or `when` excludes that.
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from .assume import excludes_vectors, settle_size
 from .context import UNKNOWN, Context, is_poison
-from .describe import expression, phrase
+from .describe import each, expression
 from .infer import agree, as_matrix
 from .levels import ELEMENT, TENSOR, Level
 from .model import Apply, Expr
@@ -38,8 +39,7 @@ def _product(c: Context, left: Expr, right: Expr, span: Span) -> Level:
         wrong = left if a is None else right
         c.error(
             "E307",
-            f"`@` multiplies matrices, and `{expression(wrong)}` has one value "
-            f"{phrase(wrong.level)}",
+            f"`@` multiplies matrices, and `{expression(wrong)}` has one value {each(wrong.level)}",
             span,
             "for scalars and elements write `*`",
         )
@@ -77,8 +77,7 @@ def transpose(c: Context, value: Expr, span: Span) -> Expr:
         if sizes is None:
             return c.error(
                 "E307",
-                f"`.T` transposes a matrix, and `{expression(value)}` has one value "
-                f"{phrase(level)}",
+                f"`.T` transposes a matrix, and `{expression(value)}` has one value {each(level)}",
                 span,
             )
         if level.kind in ("element", "matrix"):
@@ -89,6 +88,9 @@ def transpose(c: Context, value: Expr, span: Span) -> Expr:
 def check_vectors(c: Context, values: Sequence[Expr], span: Span) -> None:
     """The parameter as a matrix, where nothing says that it is one."""
     if any(value.level == ELEMENT for value in values) and not excludes_vectors(c):
+        if c.vectors_said:
+            return
+        c.vectors_said = True
         c.error(
             "E308",
             "a matrix operation on the parameter, which may be a vector",
@@ -111,7 +113,7 @@ def results(c: Context, name: str, args: Sequence[Expr], span: Span) -> tuple[Le
         c.error(
             "E307",
             f"`{name}` works on a matrix, and `{expression(value)}` has one value "
-            f"{phrase(value.level)}",
+            f"{each(value.level)}",
             span,
         )
         return (UNKNOWN,) * 3
@@ -137,7 +139,11 @@ def results(c: Context, name: str, args: Sequence[Expr], span: Span) -> tuple[Le
         case "qr":
             return Level("matrix", (a, short)), Level("matrix", (short, b))
         case "svd":
-            return Level("matrix", (a, short)), Level("vector", (short,)), Level("matrix", (b, short))
+            return (
+                Level("matrix", (a, short)),
+                Level("vector", (short,)),
+                Level("matrix", (b, short)),
+            )
         case "solve":
             return (args[1].level,)
         case _:

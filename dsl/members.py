@@ -13,7 +13,7 @@ from . import syntax as s
 from .codecs import CODECS, ROUNDINGS
 from .compose import Owned
 from .context import Context, Flow, Frame, Local, Named, is_poison
-from .expressions import arithmetic, complete, condition, expression, rule_list
+from .expressions import AUGMENTED, arithmetic, complete, condition, expression, rule_list
 from .levels import ELEMENT
 from .model import Assign, Expr, Requirement, Rounding, Stmt, Storage, View
 from .names import assign_local, read
@@ -21,7 +21,6 @@ from .source import Span
 from .statements import statements
 from .suggest import nearest
 
-_OPERATORS = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}
 Layout = tuple[Expr | None, str, tuple[Expr, ...]]
 
 
@@ -152,7 +151,7 @@ def requirement(c: Context, node: s.Requires) -> Requirement:
 def layout(c: Context, table: s.RuleTable) -> tuple[Layout, ...]:
     """A `layout:` table: conditions, and how the tensor is to be read."""
     complete(c, table.rules)
-    c.not_compiled("E512", "layout", table.span)
+    c.not_compiled("E521", "layout", table.span)
     found: list[Layout] = []
     for rule in table.rules.rules:
         with c.aside("shape"):
@@ -163,11 +162,11 @@ def layout(c: Context, table: s.RuleTable) -> tuple[Layout, ...]:
                 case s.Call(function=name, args=given):
                     word, args = name, tuple(expression(c, arg.value) for arg in given)
                 case value:
-                    c.error("E426", "a layout is a word, or a word with sizes", value.span)
+                    c.error("E424", "a layout is a word, or a word with sizes", value.span)
                     continue
         if word not in ("split", "batch", "transposed", "column", "plain"):
             known = ("split", "batch", "transposed", "column", "plain")
-            c.error("E426", f"`{word}` is not a layout", rule.value.span, nearest(word, known))
+            c.error("E424", f"`{word}` is not a layout", rule.value.span, nearest(word, known))
         found.append((test, word, args))
     return tuple(found)
 
@@ -212,7 +211,7 @@ def override(c: Context, node: s.Override) -> Stmt | None:
         return None
     if node.op != "=":
         old = read(c, s.Name(node.name, span=node.span))
-        value = arithmetic(c, _OPERATORS[node.op], old, value, node.span)
+        value = arithmetic(c, AUGMENTED[node.op], old, value, node.span)
     c.flow.hypers[meaning.name] = value.level
     return Assign("hyper", meaning.name, value, span=node.span)
 
@@ -261,7 +260,7 @@ def gradients(c: Context, mode: str, span: Span) -> None:
     elif mode == "none":
         c.not_compiled("E502", "gradients none", span)
     else:
-        c.error("E426", "`gradients` is followed by `local` or `none`", span)
+        c.error("E424", "`gradients` is followed by `local` or `none`", span)
 
 
 def active(c: Context, node: s.Active) -> None:

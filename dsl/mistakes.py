@@ -141,6 +141,15 @@ def _wrong_number(place: Place) -> Diagnostic | None:
     return None
 
 
+def _method_call(place: Place) -> Diagnostic | None:
+    line = place.line
+    if place.token.type != "LPAR" or len(line) < 2 or line[-2].type != "DOT":
+        return None
+    advice = f"functions are called by name: `{line[-1]}(x)`"
+    span = place.span(line[-2], line[-1])
+    return place.error("E115", "values have no methods", advice, span)
+
+
 def _other_language(place: Place) -> Diagnostic | None:
     """Words and operators that Python or C would have here."""
     before, first = place.before, [*place.line, place.token][0]
@@ -272,6 +281,7 @@ EXAMPLES: tuple[Callable[[Place], Diagnostic | None], ...] = (
     _wrong_indentation,
     _wrong_bracket,
     _wrong_number,
+    _method_call,
     _other_language,
     _misplaced_word,
     _unknown_word,

@@ -290,6 +290,7 @@ class Model:
     unsupported: tuple[Unsupported, ...] = ()
     files: tuple[str, ...] = ()  # the texts it was made from, for the spec's hash
     warnings: tuple[Diagnostic, ...] = ()
+    notes: tuple[str, ...] = ()  # what `inspect` says beside the model; nothing to mend
 
     @property
     def body(self) -> tuple[Stmt, ...]:

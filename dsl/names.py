@@ -11,7 +11,7 @@ from __future__ import annotations
 from . import model as m
 from . import syntax as s
 from .assume import holds, settle, unfold
-from .context import Context, Frame, Local, Named
+from .context import Context, Frame, Local, Named, poison
 from .levels import GLOBAL, Level
 from .source import Span
 from .suggest import nearest
@@ -205,6 +205,8 @@ def declarable(
     taken = predeclared(name)
     if taken and not (parameter and taken == "a function"):
         c.error("E205", f"`{name}` is {taken} and cannot be declared", span, "choose another name")
+        if frame is not None:
+            frame.names[name] = poison(span)
         return False
     if frame is not None and name in frame.names:
         c.error("E206", f"`{name}` is declared twice", span, "choose another name for one of them")
@@ -215,4 +217,3 @@ def declarable(
 def assign_local(c: Context, key: str, value: m.Expr) -> None:
     """Note that a local now has this level and place."""
     c.flow.locals[key] = Local(value.level, value.host)
-

@@ -118,17 +118,16 @@ _STAND_INS = (
 
 def _resume(reader: Any, tokens: list[Token], at: int) -> int:
     """Make the parser ready for a later line; the index of that line's first token."""
-    state = reader.parser_state
     depth = _depth(tokens[:at])
     block_is_missing = tokens[at - 1].type in LINE_ENDS and "_INDENT" in reader.accepts()
-    stand_in = _unwind(state)
-    if stand_in is None:
+    stand_in = _unwind(reader.parser_state, depth)
+    if stand_in is None or tokens[at].type == "$END":
         return len(tokens)
     for kind, value in stand_in:
         reader.feed_token(Token.new_borrow_pos(kind, value, tokens[at]))
     if block_is_missing:
         return at
-    target = _depth([value for value in state.value_stack if isinstance(value, Token)])
+    target = _depth(reader.parser_state.value_stack)
     while tokens[at].type not in ("_NL", "$END"):
         depth += _step(tokens[at])
         at += 1
@@ -139,16 +138,18 @@ def _resume(reader: Any, tokens: list[Token], at: int) -> int:
     return at
 
 
-def _unwind(state: Any) -> tuple[tuple[str, str], ...] | None:
+def _unwind(state: Any, depth: int) -> tuple[tuple[str, str], ...] | None:
     """Drop what is unfinished, up to where a line can begin; what can stand there for it."""
     rows = state.parse_conf.states
-    while state.value_stack:
-        for kinds, stand_in in _STAND_INS:
-            if _shifts(rows, state.position, kinds):
-                return stand_in
+    while True:
+        if _depth(state.value_stack) <= depth:
+            for kinds, stand_in in _STAND_INS:
+                if _shifts(rows, state.position, kinds):
+                    return stand_in
+        if not state.value_stack:
+            return None
         state.state_stack.pop()
         state.value_stack.pop()
-    return () if _shifts(rows, state.position, ("OPTIMIZER",)) else None
 
 
 def _shifts(
@@ -162,9 +163,11 @@ def _shifts(
     return True
 
 
-def _step(token: Token) -> int:
-    return {"_INDENT": 1, "_DEDENT": -1}.get(token.type, 0)
+def _step(token: object) -> int:
+    """How much deeper a token (or whatever else is on the parser's stack) leads."""
+    kind = token.type if isinstance(token, Token) else ""
+    return {"_INDENT": 1, "_DEDENT": -1}.get(kind, 0)
 
 
-def _depth(tokens: list[Token]) -> int:
+def _depth(tokens: list[Any]) -> int:
     return sum(map(_step, tokens))

@@ -120,7 +120,7 @@ def _file(file: syntax.File) -> str:
 def _declaration(declaration: syntax.Declaration) -> Iterator[str]:
     match declaration:
         case syntax.Import(names=names, path=path):
-            yield f'import {show_names(names)} from "{path}"'
+            yield f"import {show_names(names)} from {show_string(path)}"
         case syntax.Optimizer(name=name, extends=extends, members=members):
             head = f"optimizer {name}"
             if extends is not None:

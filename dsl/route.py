@@ -16,12 +16,13 @@ from dataclasses import replace
 from . import members, understand
 from . import syntax as s
 from .assume import assuming
+from .authors import find_roles
 from .compose import Argument, Composed, Composer, Part
 from .context import Context, Facts, Frame, Named, is_poison
 from .expressions import complete, condition, expression
-from .hypers import Pending, declare_hypers, finish, give, snake_case
+from .hypers import Pending, declare_hypers, finish, give
 from .inline import inline
-from .levels import GLOBAL
+from .joined import Bound, Joined, demanded, reads_of, typed
 from .model import Apply, Branch, Expr, Hyper, Model, Read, walk
 from .structure import finish_hypers, reads_role
 
@@ -32,6 +33,8 @@ def understand_any(
     composed: Composed, composer: Composer, facts: Facts, roles: frozenset[str]
 ) -> Model:
     """The model of any composed optimizer, routing or not."""
+    if composed.broken:
+        return Model(composed.name, composed.doc, composed.paper, composed.lineage)
     if any(isinstance(owned.node, s.Route) for owned in composed.members):
         return _routing(composed, composer, facts, roles)
     library, report = composer.library, composer.report
@@ -62,9 +65,10 @@ def _routing(
     own_names = {one.name for one in pending} | {i for one in pending for i, _ in one.items}
     own_arguments = [arg for arg in composed.arguments if arg.arg.name in own_names]
     passed_on = [arg for arg in composed.arguments if arg.arg.name not in own_names]
+    declared = finish(c, pending)
     give(c, pending, own_arguments)
     hypers = finish(c, pending)
-    table = understand.find_roles(c, composed)
+    table = find_roles(c, composed)
     roles = members.roles(c, table) if table is not None else ()
     requires = tuple(
         members.requirement(c, owned.node)
@@ -73,7 +77,7 @@ def _routing(
     )
     for requirement in requires:
         c.facts = assuming(c, requirement.condition, True)
-    joined = Joined(c, hypers)
+    joined = Joined(c, hypers, declared)
     route = tuple(_branches(c, composed, composer, joined, passed_on))
     composer.stack.pop()
     for argument in passed_on:
@@ -98,7 +102,9 @@ def _routing(
         files=tuple(dict.fromkeys(source.text for source in composed.sources)),
     )
     own = {hyper.name: hyper for hyper in finish_hypers(c, replace(model, hypers=tuple(hypers)))}
-    model = replace(model, hypers=tuple(own.get(h.name, h) for h in joined.hypers))
+    types = demanded(route)
+    finished = [own.get(hyper.name, hyper) for hyper in joined.hypers]
+    model = replace(model, hypers=tuple(typed(hyper, types) for hyper in finished))
     return model if reads_role(model) else replace(model, roles=())
 
 
@@ -120,7 +126,7 @@ def _branches(
                 test = condition(c, rule.condition, "a route")
             c.conditions.append(test)
         if not isinstance(rule.value, s.Composition):
-            c.error("E424", "a route goes to an optimizer", rule.value.span)
+            c.error("E423", "a route goes to an optimizer", rule.value.span)
             continue
         inner = composer.composition(rule.value)
         if inner is None:
@@ -168,10 +174,6 @@ def _items(node: s.Hyper) -> list[str]:
 
 def _reads_hyper(expr: Expr) -> bool:
     return any(isinstance(part, Read) and part.kind == "hyper" for part in walk(expr))
-
-
-Bound = dict[tuple[str, str], Expr]
-"""(origin or empty for the base, name) -> what it is bound to"""
 
 
 def _take_bindings(c: Context, inner: Composed) -> Bound:
@@ -224,97 +226,13 @@ def _reads_own(c: Context, node: s.Expr) -> bool:
             return False
 
 
-class Joined:
-    """The hypers of a routing optimizer, as its branches add theirs."""
-
-    def __init__(self, c: Context, own: list[Hyper]):
-        self.c = c
-        self.hypers = list(own)
-        self.taken_arguments: set[str] = set()
-
-    def join(
-        self, model: Model, inner: Composed, bound: Bound
-    ) -> tuple[tuple[str, Expr], ...]:
-        """Add a branch's hypers; what each of them is bound to."""
-        bindings: list[tuple[str, Expr]] = []
-        used: set[tuple[str, str]] = set()
-        for hyper in model.hypers:
-            key = self._bound_key(hyper, inner, bound)
-            if key is not None:
-                used.add(key)
-                bindings += _spread(hyper, bound[key], key[1])
-                if not hyper.items or key[1] == hyper.name:
-                    continue
-            given = {name for name, _ in bindings}
-            renamed = self._place(hyper, model.name)
-            for inside, outside in zip(_reads(hyper), _reads(renamed), strict=True):
-                if inside not in given:
-                    read = Read("hyper", outside, level=GLOBAL, host=True, span=hyper.span)
-                    bindings.append((inside, read))
-        for origin, name in bound.keys() - used:
-            self.c.error(
-                "E209",
-                f"`{origin or model.lineage[0]}` has no hyper `{name}`",
-                bound[origin, name].span,
-            )
-        return tuple(bindings)
-
-    def _bound_key(self, hyper: Hyper, inner: Composed, bound: Bound) -> tuple[str, str] | None:
-        modifiers = {part.node.name for part in inner.parts}
-        origin = hyper.origin if hyper.origin in modifiers else ""
-        names = (hyper.name, *hyper.items, hyper.name.removeprefix(snake_case(origin) + "_"))
-        return next(((origin, name) for name in names if (origin, name) in bound), None)
-
-    def _place(self, hyper: Hyper, branch: str) -> Hyper:
-        """The hyper under a name that is free, or that of its equal."""
-        number = 1
-        prefix = ""
-        while True:
-            wanted = _renamed(hyper, prefix)
-            same = next((h for h in self.hypers if _alike(h, wanted)), None)
-            if same is not None:
-                return same
-            taken = {name for h in self.hypers for name in (h.name, *h.items)}
-            if not taken & {wanted.name, *wanted.items}:
-                self.hypers.append(wanted)
-                self.c.hypers.update({name: wanted for name in _reads(wanted)})
-                return wanted
-            prefix = snake_case(branch) + ("" if number == 1 else str(number)) + "_"
-            number += 1
-
-
-def _alike(known: Hyper, wanted: Hyper) -> bool:
-    return (
-        (known.name, known.items, known.choices, known.bounds)
-        == (wanted.name, wanted.items, wanted.choices, wanted.bounds)
-        and known.default == wanted.default
-    )
-
-
-def _reads(hyper: Hyper) -> tuple[str, ...]:
-    return hyper.items or (hyper.name,)
-
-
-def _renamed(hyper: Hyper, prefix: str) -> Hyper:
-    items = tuple(prefix + item for item in hyper.items)
-    return replace(hyper, name=prefix + hyper.name, items=items)
-
-
-def _spread(hyper: Hyper, value: Expr, name: str) -> list[tuple[str, Expr]]:
-    if isinstance(value, Apply) and value.op == "tuple":
-        return list(zip(hyper.items, value.args, strict=False))
-    return [(name if name in hyper.items else hyper.name, value)]
-
-
 def _check_quantized(c: Context, composed: Composed, route: tuple[Branch, ...]) -> None:
     known = {state.name for branch in route for state in branch.model.states}
     nested = any(branch.model.route for branch in route)
     for owned in composed.members:
         node = owned.node
         if isinstance(node, s.Quantize) and node.target not in known | {"all"} and not nested:
-            c.error(
-                "E409", f"no branch has a state `{node.target}` to quantize", node.span
-            )
+            c.error("E409", f"no branch has a state `{node.target}` to quantize", node.span)
 
 
 def _check_used(c: Context, hypers: list[Hyper], route: tuple[Branch, ...]) -> None:
@@ -326,7 +244,6 @@ def _check_used(c: Context, hypers: list[Hyper], route: tuple[Branch, ...]) -> N
         if isinstance(part, Read)
     }
     for hyper in hypers:
-        for name in _reads(hyper):
+        for name in reads_of(hyper):
             if ("hyper", name) not in c.used and name not in bound:
                 c.error("E214", f"the hyper `{name}` is never used", hyper.span, "remove it")
-

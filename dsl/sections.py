@@ -12,14 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import syntax as s
-from .compose import Owned, Part, assignments, substitute, target_of, unreplaceable
+from .compose import Owned, Part, unreplaceable
 from .context import Context, Frame, is_poison
 from .infer import apply, fits
 from .levels import ELEMENT
 from .model import Assign, Section, Stmt
 from .names import read
 from .source import Span
-from .statements import locals_assigned, statements
+from .statements import statements
+from .suites import assignments, names_assigned, substitute, target_of
 
 
 @dataclass(slots=True)
@@ -89,9 +90,7 @@ def _replace(c: Context, found: list[Written], author: Author, node: s.Replace) 
             section.body = substitute(section.body, old[0], node.assign)
 
 
-def _replace_section(
-    c: Context, found: list[Written], author: Author, node: s.Section
-) -> None:
+def _replace_section(c: Context, found: list[Written], author: Author, node: s.Section) -> None:
     for position, section in enumerate(found):
         if section.own and section.title == node.name:
             found[position] = Written(
@@ -99,7 +98,7 @@ def _replace_section(
             )
             return
     c.error(
-        "E423",
+        "E422",
         f"the rule has no `{node.name}:` to replace",
         node.span,
         f"write `{node.name}:` without `replace`",
@@ -112,7 +111,7 @@ def rule_kind(c: Context, sections: list[Written], span: Span) -> str:
     names: set[str] = set()
     for section in own:
         if section.title in ("grad", "update", "direction", "inactive"):
-            names |= locals_assigned(section.body)
+            names |= names_assigned(section.body)
             for node in assignments(section.body):
                 names |= {
                     target.value.id
@@ -182,13 +181,15 @@ def step_sections(c: Context, sections: list[Written], name: str, span: Span) ->
     c.later = frozenset(
         section.frame.prefix + local
         for section in sections
-        for local in locals_assigned(section.body)
+        for local in names_assigned(section.body)
     ) - {"direction", "step"}
     made: list[Section] = []
     for title in ("grad", "update", "direction", "decay", "ending", "param", "after"):
         if title == "ending":
             made += _ending(c, sections, name, span)
             continue
+        if title == "direction" and c.kind == "param":
+            continue  # check_direction has said so
         for section in ordered(sections, title):
             made.append(Section(title, section.origin, _read(c, section)))
     for section in ordered(sections, "inactive"):

@@ -25,7 +25,7 @@ def index(c: Context, node: s.Index, expression: Elaborate) -> Expr:
         return poison(node.span)
     if isinstance(value, Read) and value.kind == "hyper":
         return _from_list(c, value, items, node.span)
-    c.not_compiled("E513", "index", node.span)
+    c.not_compiled("E522", "index", node.span)
     level = _level(value.level, node, items)
     host = value.host and all(item.host for item in items)
     return Apply("index", (value, *items), level=level, host=host, span=node.span)
@@ -56,16 +56,16 @@ def _level(level: Level, node: s.Index, items: tuple[Expr, ...]) -> Level:
     sizes = as_matrix(level, node.span)
     if sizes is None or len(items) != 2:
         return level
-    kept = [_kept(size, item) for size, item in zip(sizes, items, strict=True)]
-    match kept:
-        case [None, None]:
-            return TENSOR
-        case [None, size]:
-            return COLS if size == sizes[1] and level.kind == "element" else Level("vector", (size,))
-        case [size, None]:
-            return ROWS if size == sizes[0] and level.kind == "element" else Level("vector", (size,))
-        case _:
-            return Level("matrix", tuple(size for size in kept if size is not None))
+    down, across = (_kept(size, item) for size, item in zip(sizes, items, strict=True))
+    if down is None and across is None:
+        return TENSOR
+    if down is not None and across is not None:
+        return Level("matrix", (down, across))
+    size = down or across
+    whole = level.kind == "element" and size in sizes
+    if size is None or not whole:
+        return Level("vector", () if size is None else (size,))
+    return COLS if down is None else ROWS
 
 
 def _kept(size: Expr, item: Expr) -> Expr | None:

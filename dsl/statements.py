@@ -13,19 +13,16 @@ from collections.abc import Callable
 
 from . import syntax as s
 from .assume import assuming
-from .compose import assignments, suites
 from .context import Context, Facts, Flow, Local, Named, is_poison, number
+from .describe import each
 from .describe import expression as show
-from .describe import phrase
-from .expressions import arithmetic, condition, expression, rule_list
+from .expressions import AUGMENTED, arithmetic, condition, expression, rule_list
 from .infer import apply, join_two
 from .levels import GLOBAL
-from .model import Assign, Const, Expr, Guard, Read, Repeat, Reset, Skip, Stmt, When
+from .model import Const, Expr, Guard, Repeat, Reset, Skip, Stmt, When
 from .names import declarable, read
 from .source import Span
 from .targets import bind, bind_all, old_value
-
-_OPERATORS = {"+=": "add", "-=": "sub", "*=": "mul", "/=": "div"}
 
 
 def statements(c: Context, body: s.Suite) -> None:
@@ -76,16 +73,16 @@ def assign(c: Context, node: s.Assign) -> None:
         value = rule_list(c, node.value, "a rule list")
     else:
         value = expression(c, node.value)
-    if node.op != "=":
-        if len(node.targets) > 1:
-            c.error("E213", f"`{node.op}` takes one target", node.span)
-            return
-        left = old_value(c, node.targets[0])
-        value = arithmetic(c, _OPERATORS[node.op], left, value, node.span)
-    if len(node.targets) > 1:
+    target, *others = node.targets
+    if not others:
+        if node.op != "=":
+            left = old_value(c, target)
+            value = arithmetic(c, AUGMENTED[node.op], left, value, node.span)
+        bind(c, target, value, node.span)
+    elif node.op == "=":
         bind_all(c, node.targets, value, node.span)
     else:
-        bind(c, node.targets[0], value, node.span)
+        c.error("E213", f"`{node.op}` takes one target", node.span, "write one line for each")
 
 
 # ---------------------------------------------------------------- control
@@ -141,9 +138,7 @@ def choose(
     emit(c, When(chosen, left, right, span=span))
 
 
-def branch(
-    c: Context, facts: Facts, make: Callable[[], None]
-) -> tuple[tuple[Stmt, ...], Flow]:
+def branch(c: Context, facts: Facts, make: Callable[[], None]) -> tuple[tuple[Stmt, ...], Flow]:
     """Read a branch from here; the context is left as it was before."""
     saved = (c.flow, c.facts, c.out)
     c.flow, c.facts, c.out = c.flow.copy(), facts, []
@@ -216,7 +211,7 @@ def _guard(c: Context, node: s.Guard) -> None:
         c.error(
             "E313",
             f"`guard` holds for a whole tensor or for all, and `{show(value)}` has one value "
-            f"{phrase(value.level)}",
+            f"{each(value.level)}",
             node.condition.span,
             "reduce it, or choose values with `where(c, a, b)`",
         )
@@ -237,22 +232,3 @@ def _reset(c: Context, node: s.Reset) -> None:
             c.error("E213", f"`reset` takes states, and `{name.id}` is none", name.span)
     if names:
         emit(c, Reset(tuple(names), span=node.span))
-
-
-def locals_assigned(body: s.Suite) -> set[str]:
-    """The plain names a suite assigns, however deep."""
-    found = {
-        target.id
-        for node in assignments(body)
-        for target in node.targets
-        if isinstance(target, s.Name)
-    }
-    for node in body:
-        if isinstance(node, s.Repeat) and node.counter:
-            found.add(node.counter)
-        for suite in suites(node):
-            found |= locals_assigned(suite)
-    return found
-
-
-__all__ = ["Assign", "Read", "assign", "branch", "choose", "emit", "statements"]

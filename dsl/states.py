@@ -1,7 +1,7 @@
 """States: shapes, attributes, initial values; inputs; and named partitions.
 
-    state L: matrix(rows, rows) if rows <= max_dim else none
-        ->  State L with two alternatives, the second of which stores nothing
+state L: matrix(rows, rows) if rows <= max_dim else none
+    ->  State L with two alternatives, the second of which stores nothing
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import syntax as s
-from .calls import granule
 from .context import MOST_STATES, UNKNOWN, Context, DeclaredState, Frame, is_poison, number
 from .expressions import complete, condition, expression
+from .granules import granule
 from .infer import apply, fits
 from .levels import ELEMENT, TENSOR, Level
 from .model import Apply, Expr, Partition, State
@@ -56,7 +56,7 @@ def _state(c: Context, name: str, declared: DeclaredState) -> State:
             test = condition(c, node.condition, "`when`")
         c.conditions.append(test)
     if "transient" in node.attributes:
-        c.not_compiled("E510", f"transient state {name}", node.span)
+        c.not_compiled("E520", f"transient state {name}", node.span)
     if "local" in node.attributes:
         c.not_compiled("E501", f"local state {name}", node.span)
     for _, level in shapes:
@@ -77,7 +77,7 @@ def _state(c: Context, name: str, declared: DeclaredState) -> State:
     )
     if state.host and not all(level.is_coarse for _, level in shapes):
         c.error(
-            "E319",
+            "E318",
             f"`{node.name}` has many values and cannot live on the host",
             node.span,
             "leave out `host`",
@@ -147,14 +147,16 @@ def shape_level(c: Context, shape: s.Shape) -> Level:
             c.counts.append(size)
             return Level("slots", (size,), of=shape_level(c, of))
         case s.ShapeChoice(span=span):
-            c.error("E319", "a choice of shapes inside `slots`", span, "choose outside")
+            c.error("E318", "a choice of shapes inside `slots`", span, "choose outside")
             return UNKNOWN
 
 
 def _named(c: Context, shape: s.NamedShape) -> Level:
     if shape.name == "top":
         sizes = [arg for arg in shape.args if not isinstance(arg, s.Granule)]
-        per = next((granule(c, a, expression) for a in shape.args if isinstance(a, s.Granule)), TENSOR)
+        per = next(
+            (granule(c, a, expression) for a in shape.args if isinstance(a, s.Granule)), TENSOR
+        )
         return Level("top", tuple(_size(c, size) for size in sizes), of=per)
     if shape.name not in _NAMED:
         known = [*_NAMED, "slots", "like", "per"]
@@ -163,9 +165,7 @@ def _named(c: Context, shape: s.NamedShape) -> Level:
     sizes = [arg for arg in shape.args if not isinstance(arg, s.Granule)]
     if len(sizes) != _NAMED[shape.name] or len(sizes) != len(shape.args):
         wanted = _NAMED[shape.name]
-        c.error(
-            "E208", f"`{shape.name}` takes {wanted} size{'s' * (wanted != 1)}", shape.span
-        )
+        c.error("E208", f"`{shape.name}` takes {wanted} size{'s' * (wanted != 1)}", shape.span)
         return UNKNOWN
     return Level(shape.name, tuple(_size(c, size) for size in sizes))
 

@@ -179,9 +179,7 @@ def reads_role(model: Model) -> bool:
         for expr in everywhere(model)
         for part in walk(expr)
     )
-    return own or any(
-        reads_role(branch.model) for branch in model.route if not branch.model.roles
-    )
+    return own or any(reads_role(branch.model) for branch in model.route if not branch.model.roles)
 
 
 __all__ = ["Const", "everywhere", "expressions", "finish_hypers", "keep_used_lets", "steps"]

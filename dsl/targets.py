@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from . import syntax as s
 from .calls import result_levels
 from .context import Context, Named, is_poison, number, poison
+from .describe import each, phrase
 from .describe import expression as show
-from .describe import phrase
 from .expressions import expression
 from .infer import fits
 from .levels import ELEMENT, Level, refines
@@ -28,9 +28,7 @@ def old_value(c: Context, target: s.Name | s.Index) -> Expr:
     return read(c, target) if isinstance(target, s.Name) else expression(c, target)
 
 
-def bind_all(
-    c: Context, targets: Sequence[s.Name | s.Index], value: Expr, span: Span
-) -> None:
+def bind_all(c: Context, targets: Sequence[s.Name | s.Index], value: Expr, span: Span) -> None:
     """`a, b = value`: all values are worked out before any is assigned."""
     if is_poison(value):
         for target in targets:
@@ -129,7 +127,7 @@ def _bind_array(c: Context, target: s.Name, value: Expr, span: Span) -> None:
     if not is_poison(value) and not fits(c, value.level, ELEMENT, span):
         c.error(
             "E301",
-            f"`{target.id}` has the parameter's shape, and this is {phrase(value.level)}",
+            f"`{target.id}` has the parameter's shape, and this is one value {each(value.level)}",
             span,
         )
         return
@@ -138,9 +136,7 @@ def _bind_array(c: Context, target: s.Name, value: Expr, span: Span) -> None:
         c.out.append(Assign(target.id, target.id, value, span=span))
 
 
-def _bind_state(
-    c: Context, state: State | None, target: s.Name, value: Expr, span: Span
-) -> None:
+def _bind_state(c: Context, state: State | None, target: s.Name, value: Expr, span: Span) -> None:
     if state is None or is_poison(value):
         return
     level = present(c, state)
@@ -177,7 +173,7 @@ def _misfit(
         reduced = phrase(level)
         c.error(
             "E303",
-            f"`{target.id}` has one value {reduced}, and this has one {phrase(value.level)}",
+            f"`{target.id}` has one value {each(level)}, and this has one {each(value.level)}",
             span,
             f"reduce it: `mean(..., {reduced})`, or declare a finer state",
             note,
@@ -185,7 +181,7 @@ def _misfit(
         return
     c.error(
         "E301",
-        f"`{target.id}` is {phrase(level)}, and this is {phrase(value.level)}",
+        f"`{target.id}` has one value {each(level)}, and this is one {each(value.level)}",
         span,
         "declare the state with the shape of its value",
         note,
@@ -201,7 +197,9 @@ def _put(c: Context, target: s.Index, value: Expr, span: Span) -> None:
         return
     if not fits(c, value.level, place.level, span):
         c.error(
-            "E301", f"these places are {phrase(place.level)}, not {phrase(value.level)}", span
+            "E301",
+            f"a place has one value {each(place.level)}, and this is one {each(value.level)}",
+            span,
         )
         return
     assert isinstance(place, Apply)

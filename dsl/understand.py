@@ -14,15 +14,21 @@ from dataclasses import replace
 from . import members
 from . import syntax as s
 from .assume import assuming
-from .compose import Argument, Composed, Owned, Part
-from .context import Context, DeclaredLet, DeclaredState, Facts, Frame, Named, TooLarge
+from .authors import (
+    declare,
+    find_roles,
+    meet_needs,
+    modifier_author,
+    understand_hypers,
+)
+from .compose import Composed
+from .context import Context, Facts, Frame, TooLarge
 from .diagnostics import Report
-from .hypers import Pending, declare_hypers, finish, give
 from .inline import inline
 from .library import Library
 from .locality import check_locality
-from .model import Hyper, Model, Rounding, Section, Stmt, Storage
-from .names import assign_local, declarable
+from .model import Model, Rounding, Section, Stmt, Storage
+from .names import assign_local
 from .precision import check_zero_codes
 from .sections import (
     Author,
@@ -33,7 +39,6 @@ from .sections import (
     written_sections,
 )
 from .states import shape_level, understand_partitions, understand_states
-from .statements import locals_assigned
 from .structure import finish_hypers, keep_used_lets, reads_role
 from .usage import check_usage
 from .views import check_views
@@ -58,13 +63,13 @@ def understand(
 
 def _understand(c: Context, composed: Composed) -> Model:
     authors = [Author(c.frame, composed.members)]
-    authors += [_modifier(c, part) for part in composed.parts]
+    authors += [modifier_author(c, part) for part in composed.parts]
     hypers = understand_hypers(c, composed, authors)
     role_table = find_roles(c, composed)
     for author in authors:
-        _declare(c, author)
+        declare(c, author)
     for author in authors[1:]:
-        _needs(c, author, authors[0])
+        meet_needs(c, author, authors[0])
     lets = _lets(c, authors)
     roles = members.roles(c, role_table) if role_table is not None else ()
     understand_states(c)
@@ -117,115 +122,13 @@ def _checked(c: Context, composed: Composed, model: Model) -> Model:
         check_usage(c, composed, model)
         check_locality(c, model)
         check_views(c, model)
-        check_zero_codes(c, model)
+        notes = check_zero_codes(c, model)
+        if c.kind == "param":
+            notes += ("assigns `param` itself: takes no `direction:` modifiers",)
+        model = replace(model, notes=notes)
     model = replace(model, sections=keep_used_lets(c, model))
     model = replace(model, hypers=finish_hypers(c, model))
     return model if reads_role(model) else replace(model, roles=())
-
-
-# ---------------------------------------------------------------- names
-
-
-def _modifier(c: Context, part: Part) -> Author:
-    frame = Frame(part.node.name, part.prefix + ".")
-    return Author(frame, [Owned(node, part.node.name) for node in part.node.members], part)
-
-
-def understand_hypers(c: Context, composed: Composed, authors: list[Author]) -> list[Hyper]:
-    """The hypers of the rule and its modifiers, with the arguments of the composition."""
-    everything: list[Pending] = []
-    for author in authors:
-        own: list[Pending] = []
-        nodes = [(o.node, o.origin) for o in author.members if isinstance(o.node, s.Hyper)]
-        if author.part is not None:
-            parameters = author.part.node.params
-            declare_hypers(c, author.frame, parameters, author.name, own)
-        for node, origin in nodes:
-            declare_hypers(c, author.frame, (node,), origin, own)
-        if author.part is None:
-            give(c, own, composed.arguments)
-        else:
-            lr = c.frame.names.get("lr")
-            if lr is not None and "lr" not in author.frame.names:
-                author.frame.names["lr"] = lr
-            term = author.part.term
-            give(c, own, [Argument(arg, term) for arg in term.args])
-        everything += own
-    return finish(c, everything)
-
-
-def find_roles(c: Context, composed: Composed) -> s.RuleTable | None:
-    """The rule's own `roles:`, or those of the file it is in, or of the file of a parent."""
-    table: s.RuleTable | None = None
-    for owned in composed.members:
-        if isinstance(owned.node, s.RuleTable) and owned.node.kind == "roles":
-            table = owned.node
-    for source in reversed(composed.sources):
-        table = table or c.library.roles(source)
-    if table is not None:
-        c.roles = members.role_words(table)
-    return table
-
-
-def _declare(c: Context, author: Author) -> None:
-    """States, lets, inputs and tables: names now, meanings later."""
-    frame = author.frame
-    for owned in author.members:
-        node = owned.node
-        match node:
-            case s.State(name=name, span=span) if declarable(c, name, span, frame):
-                frame.names[name] = Named("state", frame.prefix + name)
-                c.declared_states[frame.prefix + name] = DeclaredState(node, frame, owned.origin)
-            case s.Let(name=name, span=span) if declarable(c, name, span, frame):
-                frame.names[name] = Named("let", frame.prefix + name)
-                c.declared_lets[frame.prefix + name] = DeclaredLet(node, frame)
-            case s.Input(name=name, span=span) if declarable(c, name, span, frame):
-                frame.names[name] = Named("input", name)
-            case s.RuleTable(kind="partition" | "grouping", name=name):
-                if declarable(c, name, node.span, frame):
-                    c.tables[name] = node
-                    c.table_frames[name] = frame
-            case _:
-                pass
-
-
-def _needs(c: Context, author: Author, rule: Author) -> None:
-    """What a modifier needs of the rule becomes a name of the modifier."""
-    assigned: set[str] = set()
-    for owned in rule.members:
-        if isinstance(owned.node, s.Section):
-            assigned |= locals_assigned(owned.node.body)
-    for owned in author.members:
-        if not isinstance(owned.node, s.Needs):
-            continue
-        for name in owned.node.names:
-            if name.id in author.frame.names and name.id != "lr":
-                c.error(
-                    "E206",
-                    f"`{name.id}` is needed of the rule and declared here too",
-                    name.span,
-                    "rename the modifier's own",
-                )
-            elif name.id == "loss":
-                _needs_loss(c, name)
-            elif name.id in rule.frame.names:
-                author.frame.names[name.id] = rule.frame.names[name.id]
-            elif name.id in assigned:
-                author.frame.names[name.id] = Named("local", name.id)
-            else:
-                term = author.part.term if author.part is not None else None
-                c.error(
-                    "E404",
-                    f"`{author.name}` needs `{name.id}`, which `{rule.name}` does not have",
-                    term.span if term is not None else name.span,
-                    f"add it to a rule that has a `{name.id}`",
-                    ("needed here", name.span),
-                )
-
-
-def _needs_loss(c: Context, name: s.Name) -> None:
-    c.loss = True
-    c.not_compiled("E502", "loss", name.span)
 
 
 def _lets(c: Context, authors: list[Author]) -> list[tuple[str, Stmt]]:
@@ -284,9 +187,7 @@ def _with_hyper(made: list[Section], origin: str, stmt: Stmt) -> list[Section]:
     return [*made, Section("hyper", origin, (stmt,))]
 
 
-def understand_storage(
-    c: Context, authors: list[Author]
-) -> tuple[tuple[Storage, ...], Rounding]:
+def understand_storage(c: Context, authors: list[Author]) -> tuple[tuple[Storage, ...], Rounding]:
     found: list[Storage] = []
     rounding = Rounding()
     for author in authors:

@@ -12,8 +12,8 @@ import math
 import random
 
 from .context import Context
+from .defaults import value_of_default
 from .fold import Scalar, Unknown, evaluate
-from .hypers import value_of_default
 from .model import Expr, Model, Read, View
 
 _TRIALS = 8

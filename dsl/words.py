@@ -1,10 +1,11 @@
-"""The words of the language that nobody may redefine: facts, constants, keywords, levels.
+"""The words of the language that nobody may redefine: facts, constants, levels.
 
     predeclared("t")       == "a fact"
     predeclared("lambda")  == "a keyword of Python"
     predeclared("beta1")   == ""
 
-Functions are in functions.py; what a fact's value is, the runtime and the interpreter know.
+Functions are in functions.py, keywords in grammar.lark; what a fact is worth, the runtime and the
+interpreter know.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import keyword
 
 from .functions import FUNCTIONS
-from .levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level
+from .levels import ELEMENT, GLOBAL, TENSOR, Level
 
 FACTS: dict[str, Level] = {
     "t": GLOBAL,
@@ -58,14 +59,6 @@ DTYPE_NAMES = {
 }
 """Short names a spec may use."""
 
-KEYWORDS = frozenset(
-    """optimizer modifier def schedule roles partition grouping import from extends paper hyper
-    state quantize round layout requires gradients input needs let route active view on every
-    when otherwise first repeat as skip guard reset return replace in not and or if else per like
-    of all one_of required list transient local exact host update direction decay after inactive
-    step""".split()
-)
-
 
 def predeclared(name: str) -> str:
     """What `name` already is, in words; empty when a spec may declare it."""
@@ -79,8 +72,6 @@ def predeclared(name: str) -> str:
         return "a function"
     if name in PLAIN_LEVELS or name in LEVEL_ARGUMENTS:
         return "a level"
-    if name in KEYWORDS:
-        return "a keyword"
     if keyword.iskeyword(name):
         return "a keyword of Python"
     return ""

@@ -99,6 +99,8 @@ _ELEMENTWISE = {
     "atan2": np.arctan2,
     "sin": np.sin,
     "cos": np.cos,
+    "lerp": lambda a, b, w: a + w * (b - a),
+    "square": lambda a: a * a,
     "spread": lambda a: a,
     "cast": lambda a: a,
     "matmul": lambda a, b: a @ b,
@@ -172,12 +174,12 @@ def run_plan(plan: Plan, world: World) -> dict[str, Array]:
             case Finish():
                 for slot, _ in step.completes:
                     left[slot] = sums[slot]
+                for slot, _, of in step.gathers:
+                    left[slot] = left[of]
                 roots = [n for _, n in step.values] + [s.value for s in step.stores]
                 found = values(roots, world, lets, left)
                 for slot, node in step.values:
                     left[slot] = found[node]
-                for slot, _, of in step.gathers:
-                    left[slot] = left[of]
             case MatrixStep():
                 found = values([s.value for s in step.stores], world, lets, left)
         for store in step.stores:

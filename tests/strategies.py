@@ -113,7 +113,7 @@ def specs(draw: st.DrawFn, per_level: tuple[str, ...] = LEVELS) -> str:
             lines += [f"        when {test}:", f"            {name} = tanh({value})"]
     lines += [f"        {name} = 0.9 * {name}" for name in states]
     direction = draw(values(names, "element", 3))
-    lines.append(f"        direction = tanh({direction}) + grad")
+    lines.append(f"        direction = beta * tanh({direction}) + grad")
     if draw(st.booleans()):
         lines += ["    decay:", "        param *= 1 - lr * weight_decay"]
     else:

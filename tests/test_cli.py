@@ -1,4 +1,4 @@
-"""The command line: what each command prints, its exit codes, and its manners when input is wrong."""
+"""The command line: what commands print, exit codes, and manners when the input is wrong."""
 
 from __future__ import annotations
 
@@ -295,8 +295,9 @@ def test_verify_finds_a_wrong_kernel(
     command = import_module("stepc.cli.verify")
     right = command.compile_text
 
-    def wrong(text: str) -> object:
-        return right(text.replace("weight_decay", "lr", 0).replace("1 - beta2", "1 - beta1"))
+    def wrong(text: str, name: str) -> object:
+        assert "1 - beta2" in text
+        return right(text.replace("1 - beta2", "1 - beta1"), name)
 
     monkeypatch.setattr(command, "compile_text", wrong)
     code, out, _ = run(capsys, "verify", "AdamW", "--programs", "6")

@@ -14,7 +14,7 @@ TEMPLATES = sorted(FOLDER.glob("*.j2"))
 FILTERS = {"indent", "join"}
 FORBIDDEN = (
     nodes.Assign, nodes.AssignBlock, nodes.Call, nodes.Macro, nodes.Import, nodes.FromImport,
-    nodes.BinExpr, nodes.Compare, nodes.CondExpr, nodes.Test, nodes.UnaryExpr, nodes.Getitem,
+    nodes.BinExpr, nodes.Compare, nodes.CondExpr, nodes.Test, nodes.UnaryExpr,
     nodes.Include, nodes.Extends,
 )  # fmt: skip
 

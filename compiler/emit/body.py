@@ -215,15 +215,17 @@ class _Arranger:
     ) -> set[Node]:
         uses = dict.fromkeys(order, 0)
         finest = dict.fromkeys(order, -1)
-        repeated: set[Node] = set()
+        special: set[Node] = set()  # written twice, or used at another level
         for root in roots:
             uses[root] += 1
         for node in order:
             for arg in node.args:
                 uses[arg] += 1
                 finest[arg] = max(finest[arg], zone[node])
+                if arg.level.is_cells and arg.level != node.level:
+                    special.add(arg)
             if node.op not in REDUCTIONS | _LEAVES | _UNNAMED and self.syntax.form(node).repeats:
-                repeated.update(node.args)
+                special.update(node.args)
         named: set[Node] = set()
         length: dict[Node, int] = {}
         for node in order:
@@ -236,7 +238,7 @@ class _Arranger:
                 or node.label
                 or uses[node] > 1
                 or finest[node] > zone[node]
-                or node in repeated
+                or node in special
                 or node in kept
                 or length[node] > _LONGEST_EXPRESSION
             ):

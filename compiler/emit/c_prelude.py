@@ -62,12 +62,12 @@ static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }"""
     "load_f16": """\
 static inline float load_f16(f16 x)
 {
-    const uint32_t size = (uint32_t)(x & 0x7fff) << 13, sign = (uint32_t)(x & 0x8000) << 16;
+    const uint32_t size = (uint32_t)(x & 0x7fff) << 13, minus = (uint32_t)(x & 0x8000) << 16;
     const uint32_t finite = bits_of(float_of(size) * 0x1p112f); /* also right for subnormals */
-    return float_of(sign | ((x & 0x7fff) >= 0x7c00 ? size | 0x7f800000 : finite));
+    return float_of(minus | ((x & 0x7fff) >= 0x7c00 ? size | 0x7f800000 : finite));
 }""",
-    "store_f32": "static inline f32 store_f32(double x) { return (f32)x; }",
-    "store_f64": "static inline f64 store_f64(double x) { return x; }",
+    "store_f32": "static inline f32 store_f32(REAL x) { return (f32)x; }",
+    "store_f64": "static inline f64 store_f64(REAL x) { return x; }",
     "store_bf16": """\
 static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
 {

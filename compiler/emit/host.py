@@ -16,7 +16,7 @@ import keyword
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...dsl.model import Apply, Const, Expr, Model, Read
+from ...dsl.model import Apply, Const, Expr, Model, Read, State
 from ...dsl.patterns import regex
 from ..hosts import needed_lets, reads
 from ..ir import Decide, Program, Refuse, Tree
@@ -78,7 +78,12 @@ def _number(value: float) -> str:
 
 def python_name(read: Read) -> str:
     """The Python variable that holds a host name inside `host`."""
-    name = read.name.replace(".", "_")
+    return identifier(read.name)
+
+
+def identifier(name: str) -> str:
+    """A name of the language as a Python variable; one that Python keeps for itself gets a `_`."""
+    name = name.replace(".", "_")
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
@@ -175,33 +180,31 @@ def _results(plan: Plan) -> list[Expr]:
     return [expr for _, expr in plan.scalars] + list(plan.sizes) + stored
 
 
-def _unpack(model: Model, used: Sequence[Read]) -> Iterator[str]:
-    """Names for what the branches read: hypers, facts and host states."""
-    names = {read.name for read in used if read.kind == "hyper"}
+def hyper_names(model: Model, names: set[str]) -> Iterator[str]:
+    """Lines that unpack these hypers from `hyper`."""
     for hyper in model.hypers:
         if hyper.items and names & set(hyper.items):
-            parts = [
-                python_name(_named(item)) if item in names else f"_{item}" for item in hyper.items
-            ]
+            parts = [identifier(i) if i in names else f"_{i}" for i in hyper.items]
             comma = "," if len(parts) == 1 else ""
             yield f'{", ".join(parts)}{comma} = hyper["{hyper.name}"]'
         elif hyper.name in names:
-            yield f'{python_name(_named(hyper.name))} = hyper["{hyper.name}"]'
+            yield f'{identifier(hyper.name)} = hyper["{hyper.name}"]'
+
+
+def _unpack(model: Model, used: Sequence[Read]) -> Iterator[str]:
+    """Names for what the branches read: hypers, facts and host states."""
+    yield from hyper_names(model, {read.name for read in used if read.kind == "hyper"})
     for read in used:
         if read.kind == "fact" and read.name != "role":
             yield f"{python_name(read)} = fact.{read.name}"
     if any(read.kind == "fact" and read.name == "role" for read in used):
-        known = "fact.role or role_of(fact)" if _has_roles(model) else "fact.role"
+        known = "fact.role or role_of(fact)" if roles_of(model) else "fact.role"
         yield f"role = {known}"
     for read in used:
         if read.kind == "state":
             initial = next((s.initial for s in _states(model) if s.name == read.name), None)
             first = python(initial) if initial is not None and initial.host else "0.0"
             yield f'{python_name(read)} = state.get("{read.name}", {first})'
-
-
-def _has_roles(model: Model) -> bool:
-    return bool(roles_of(model))
 
 
 def roles_of(model: Model) -> tuple[tuple[Expr | None, str], ...]:
@@ -211,16 +214,10 @@ def roles_of(model: Model) -> tuple[tuple[Expr | None, str], ...]:
     return next((roles for b in model.route if (roles := roles_of(b.model))), ())
 
 
-def _states(model: Model):  # type: ignore[no-untyped-def]
+def _states(model: Model) -> Iterator[State]:
     yield from model.states
     for branch in model.route:
         yield from _states(branch.model)
-
-
-def _named(name: str) -> Read:
-    from_name = Read.__new__(Read)
-    object.__setattr__(from_name, "name", name)
-    return from_name
 
 
 def _branches(
@@ -274,6 +271,8 @@ def role_function(model: Model) -> list[str]:
     if not rules:
         return []
     text = [
+        "",
+        "",
         "def role_of(fact: Facts) -> str:",
         '    """The role of a tensor by its name, where its group gives none."""',
         "    name = fact.name",

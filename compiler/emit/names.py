@@ -30,7 +30,9 @@ reduce sum min max abs range
 _KERNEL = """
 tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor begin
 end cell first last row rows cols numel length width strip tile index inside offsets address block
-i j k R REAL PARAM GRAD BLOCK ALIGNED dtype shape size
+i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start full lanes lines column columns
+here group whole place numbers streams pieces piece results larger smaller lesser cells cols head like
+stop strip_width mixed sizes size_0 size_1 size_2
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
 _LONGEST = 32

@@ -94,7 +94,6 @@ C = Syntax(
         "where": Form("{0} ? {1} : {2}", CHOICE, (OR, OR, CHOICE)),
         "number": Form("{0} ? R(1) : R(0)", CHOICE, (OR,)),
         "truth": Form("{0} != R(0)", COMPARE, (BITOR,)),
-        "cast": _call("ROUND_TO_PARAM"),
         **{f"cast:{name}": _call(f"ROUND_TO_{code}") for name, code in (
             ("param", "PARAM"), ("bfloat16", "BF16"), ("float16", "F16"), ("float32", "F32"),
         )},
@@ -112,6 +111,21 @@ C = Syntax(
     _c_number,
     lambda node: f"cast:{node.attr}" if node.op == "cast" else node.op,
 )  # fmt: skip
+
+
+def _plain_number(value: float, needed: int) -> str:
+    return _c_number(value, needed).replace("R(", "(") if not math.isfinite(value) else repr(value)
+
+
+C_DOUBLE = Syntax(
+    "C in double",
+    {
+        key: Form(form.text.replace("R(", "(").lower(), form.binds, form.takes)
+        for key, form in C.forms.items()
+    },
+    _plain_number,
+    C.spell,
+)
 
 
 # ---------------------------------------------------------------- Triton

@@ -1,1 +1,188 @@
-def cell_kernel(*a): raise NotImplementedError
+"""Sweeps over cells: every cell belongs to one task, so what is reduced per cell is finished inside
+the pass.
+
+    for cell in range(begin, end):
+        first = cell * length                       one row, head or chunk after the other
+        last = first + length
+        ... a loop over its tiles for the first reduction, then one for the stores
+
+Later rounds load a cell again, from the cache. A cell of a small constant length (a block of a
+quantized state) is one tile: loaded once, kept in registers, and with one warp to a cell the
+reductions need no shared memory. Columns are strided: see `triton_columns.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...dsl.levels import Level
+from ..plan import Plan, Sweep
+from .body import cell_size, sweep_body
+from .expressions import expression
+from .syntaxes import TRITON
+from .triton_cell_parts import (
+    cell_names,
+    compute_cells,
+    indented,
+    load_cells,
+    open_frame,
+    split,
+    store_cells,
+    streams_of,
+    zones,
+)  # fmt: skip
+from .triton_columns import columns_kernel
+from .triton_frame import Frame, KernelText, Tile, kernel_text, size_name
+from .triton_partials import Total, collect, write
+from .triton_tile import INSIDE, LINE, Geometry, TileWriter, contiguous
+
+_LARGEST_TILE = 4096
+
+
+def cell_kernel(
+    plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: int
+) -> KernelText:
+    """The kernel of a sweep over cells."""
+    assert sweep.cell is not None
+    if sweep.cell.kind == "cols":
+        return columns_kernel(plan, sweep, name, doc, values, partials)
+    if tile_length(sweep.cell):
+        return _small(plan, sweep, name, doc, values, partials)
+    if sweep.cell.kind in ("rows", "heads", "chunks"):
+        return _long(plan, sweep, name, doc, values, partials)
+    raise NotImplementedError(f"a sweep over {sweep.cell.kind}")
+
+
+def tile_length(cell: Level) -> int:
+    """The cell's length if it is one tile for every tensor, else 0."""
+    size = cell_size(cell) or 0
+    fits = 0 < size <= _LARGEST_TILE and size & (size - 1) == 0
+    return size if fits else 0
+
+
+# ---------------------------------------------------------------- a cell is one tile
+
+
+def _small(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: int) -> KernelText:
+    assert sweep.cell is not None
+    length = tile_length(sweep.cell)
+    frame = Frame(plan, sweep_body(plan, sweep, TRITON, keep=True), values)
+    streams = open_frame(frame, sweep, {"numel"})
+    totals = zones(sweep, f"[{length}]", "()")
+    geometry = Geometry(
+        ("cell", "end"),
+        (
+            f"lanes = {contiguous(str(length))}",
+            f"start = cell * {length}",
+            "index = start + lanes",
+            INSIDE,
+        ),
+        sweep.cell,
+    )
+    writer = TileWriter(frame, geometry)
+    writer.open(streams)
+    writer.lines += load_cells(frame, "cell")
+    writer.compute(frame.body.cell_lines)
+    for walk in frame.body.rounds:
+        writer.load(walk.loads)
+        writer.compute(walk.lines)
+        writer.reduce(walk.reductions)
+        writer.compute(walk.cell_lines)
+    element, cell = split(sweep)
+    writer.store(element)
+    writer.lines += store_cells(frame, cell, "cell")
+    tile = writer.finish(
+        f"{name}_cell", f"One cell of `{name}`; a whole one where `end` is None.", totals
+    )
+    body = [
+        "task = tasks + 3 * tl.program_id(0)",
+        "tensor = tl.load(task)",
+        "begin = tl.load(task + 1)",
+        "end = tl.load(task + 2)",
+        *frame.lines,
+        *(total.begin() for total in totals),
+        f"full = tl.minimum(end, numel // {length})",
+        "for cell in range(begin, full):",
+        *collect(tile, totals, ("cell", "None"), 4),
+        "if full < end:",
+        *collect(tile, totals, ("full", "numel"), 4),
+        *write(totals, partials),
+    ]
+    return kernel_text(name, doc, body, (tile,), block=length)
+
+
+# ---------------------------------------------------------------- a cell is a run of tiles
+
+
+def _long(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: int) -> KernelText:
+    assert sweep.cell is not None
+    frame = Frame(plan, sweep_body(plan, sweep, TRITON, keep=False), values)
+    length, last = _extent(plan, sweep.cell)
+    open_frame(frame, sweep, {name for name in ("cols", "numel") if name in length + last})
+    frame.lines.append(f"length = {length}")
+    if not length.isdigit():
+        frame.lines += ["if ALIGNED:", "    length = tl.multiple_of(length, 16)"]
+    element, cell = split(sweep)
+    totals = zones(sweep, "[BLOCK]", "()")
+    swept = [total for total in totals if total.shape != "()"]
+    frame.names += ["first", "last", *cell_names(frame.body)]
+    tiles: list[Tile] = []
+    inner = load_cells(frame, "cell")
+    inner += compute_cells(frame, frame.body.cell_lines)
+    rounds = frame.body.rounds
+    for k, walk in enumerate(rounds):
+        ends = k == len(rounds) - 1
+        made = [Total(r.name, r.node.op, r.node.args[0], "[BLOCK]") for r in walk.reductions]
+        goals = made + (swept if ends else [])
+        written = element if ends else []
+        writer = TileWriter(frame, replace(LINE, level=sweep.cell))
+        writer.open(streams_of(plan, walk, written))
+        writer.load(walk.loads)
+        writer.compute(walk.lines)
+        writer.store(written)
+        title = f"{name}_tile" if len(rounds) == 1 else f"{name}_round_{k + 1}"
+        whole = "all of it where `end` is None."
+        tile = writer.finish(title, f"One tile of a cell of `{name}`; {whole}", goals)
+        tiles.append(tile)
+        inner += [total.begin() for total in made]
+        inner.append("for start in range(first, full, BLOCK):")
+        inner += collect(tile, goals, ("start", "None"), 4, 8)
+        inner.append("if full < last:")
+        inner += collect(tile, goals, ("full", "last"), 4, 8)
+        inner += [f"{total.name} = {total.result()}" for total in made]
+        inner += compute_cells(frame, walk.cell_lines)
+    inner += store_cells(frame, cell, "cell")
+    for total in totals:
+        if total.shape == "()":
+            value = expression(total.value, frame.body.names, TRITON)
+            inner.append(total.take(value))
+    body = [
+        "task = tasks + 3 * tl.program_id(0)",
+        "tensor = tl.load(task)",
+        "begin = tl.load(task + 1)",
+        "end = tl.load(task + 2)",
+        *frame.lines,
+        *(total.begin() for total in totals),
+        "for cell in range(begin, end):",
+        *indented(
+            [
+                "first = cell * length",
+                f"last = {last}",
+                "full = first + (last - first) // BLOCK * BLOCK",
+                *inner,
+            ]
+        ),
+        *write(totals, partials),
+    ]
+    return kernel_text(name, doc, body, tiles)
+
+
+def _extent(plan: Plan, cell: Level) -> tuple[str, str]:
+    """A cell's length, and where the cell that begins at `first` ends."""
+    match cell.kind:
+        case "rows":
+            return "cols", "first + length"
+        case "heads":
+            return f"numel // {size_name(plan, cell)}", "first + length"
+        case _:
+            return size_name(plan, cell), "tl.minimum(first + length, numel)"

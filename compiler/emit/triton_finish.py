@@ -13,20 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..plan import Finish, Plan, Slot, Sweep
+from ..plan import Finish, Plan, Slot
 from .body import straight_body
 from .expressions import expression
-from .names import identifier
 from .syntaxes import TRITON
 from .triton_frame import Frame, KernelText, address, kernel_text, slot_of
-from .triton_partials import COMBINE, NEUTRAL
+from .triton_partials import COMBINE, NEUTRAL, TAKE, slot_name
 
 _LENGTH = 256
-_TAKE = {
-    "sum": "{0} += {1}",
-    "max": "{0} = larger({0}, {1})",
-    "min": "{0} = smaller({0}, {1})",
-}
 
 
 def finish_kernel(
@@ -45,7 +39,7 @@ def finish_kernel(
             lines += ["first = 0", "pieces = tl.load(span) + tl.load(span + 1)"]
         else:
             lines += ["first = tl.load(span)", "pieces = tl.load(span + 1)"]
-        columns = _columns(plan, finish)
+        columns = _columns(plan)
         sources = [
             _Source(slot, kind, "partials", partials, columns[slot])
             for slot, kind in finish.completes
@@ -61,10 +55,10 @@ def finish_kernel(
         combined += [source.slot for source in sources]
     frame.open_streams([*finish.loads, *(store.stream for store in finish.stores)])
     for slot in combined:
-        frame.lines.append(f"tl.store({frame.slot_at(slot)}, {identifier(slot.name)}_all)")
+        frame.lines.append(f"tl.store({frame.slot_at(slot)}, {slot_name(slot)}_all)")
     for node in frame.body.values:
         if slot_of(node) in combined:
-            known = f"{identifier(slot_of(node).name)}_all.to(REAL)"
+            known = f"{slot_name(slot_of(node))}_all.to(REAL)"
             frame.define(frame.body.names[node], known)
     frame.open_numbers(known=combined)
     names = frame.body.names
@@ -89,14 +83,12 @@ class _Source:
 
     @property
     def all(self) -> str:
-        return f"{identifier(self.slot.name)}_all"
+        return f"{slot_name(self.slot)}_all"
 
 
-def _columns(plan: Plan, finish: Finish) -> dict[Slot, int]:
-    """Where the last sweep before `finish` left the partial results of each slot."""
-    before = plan.steps[: plan.steps.index(finish)]
-    sweep = [step for step in before if isinstance(step, Sweep)][-1]
-    return {partial.slot: k for k, partial in enumerate(sweep.partials)}
+def _columns(plan: Plan) -> dict[Slot, int]:
+    """In which column of its sweep's partial results each slot is begun."""
+    return {p.slot: k for sweep in plan.sweeps for k, p in enumerate(sweep.partials)}
 
 
 def _combine(sources: list[_Source], count: str, first: str, length: int) -> list[str]:
@@ -112,7 +104,7 @@ def _combine(sources: list[_Source], count: str, first: str, length: int) -> lis
     for source in sources:
         at = f"piece + {source.column}" if source.column else "piece"
         part = f"tl.load({at}, mask=inside, other={NEUTRAL[source.kind]})"
-        inner.append(_TAKE[source.kind].format(source.all, part))
+        inner.append(TAKE[source.kind].format(source.all, part))
     lines += [f"    {line}" for line in inner]
     for source in sources:
         lines.append(f"{source.all} = {COMBINE[source.kind].format(source.all)}")

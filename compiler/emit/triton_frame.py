@@ -19,9 +19,11 @@ from ...dsl.model import Const, Expr
 from ..ir import Node, Stream
 from ..plan import Plan, Slot
 from .body import Body, Line, identifier_of, stream_of
-from .expressions import definition
-from .layout import assignment, call, lines
+from .layout import WIDTH, call, lines
+from .render import render
 from .syntaxes import TRITON, TRITON_FUNCTIONS
+from .spelling import fitted, spell
+from .words import wrapped
 
 TABLES = (
     "count", "tasks", "pointers", "shapes", "scalars", "values", "totals", "partials", "spans",
@@ -33,13 +35,15 @@ _DTYPES = {"param": "PARAM", "grad": "GRAD", "real": "REAL"}
 @dataclass(frozen=True, slots=True)
 class KernelText:
     """A kernel as text. `tables` are its run-time arguments in order, `constants` the others;
-    `functions` is what it takes from runtime/elementary.py."""
+    `functions` is what it takes from runtime/elementary.py; `block` the tile's length where the
+    kernel fixes it (one warp for every 256 then)."""
 
     name: str
     text: str
     tables: tuple[str, ...]
     constants: tuple[str, ...]
     functions: tuple[str, ...]
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +73,25 @@ def used(text: str, candidates: Iterable[str]) -> tuple[str, ...]:
 def function(name: str, arguments: Sequence[str], doc: str, body: Sequence[str]) -> str:
     """A function of a generated module, decorated as a kernel."""
     typed = [f"{a}: tl.constexpr" if a in CONSTANTS else a for a in arguments]
-    head = "\n".join(lines(call(f"def {name}", typed), tail=":"))
-    inside = "\n".join(f"    {line}" if line else "" for line in (f'"""{doc}"""', *body))
-    return f"@kernel\n{head}\n{inside}\n"
+    signature = lines(call(f"def {name}", typed), tail=":")
+    return render("triton_kernel", signature=signature, doc=_docstring(doc), lines=body)
 
 
-def kernel_text(name: str, doc: str, body: Sequence[str], tiles: Sequence[Tile] = ()) -> KernelText:
+def _docstring(doc: str) -> list[str]:
+    text = wrapped(f'"""{doc}', WIDTH - 8)
+    return [f'{text[0]}"""'] if len(text) == 1 else [*text, '"""']
+
+
+def kernel_text(
+    name: str, doc: str, body: Sequence[str], tiles: Sequence[Tile] = (), block: int = 0
+) -> KernelText:
     """A whole kernel, its device functions before it."""
     text = "\n".join(body)
     tables, constants = used(text, TABLES), used(text, CONSTANTS)
     own = function(name, [*tables, *constants], doc, body)
     whole = "\n\n".join([*(tile.text for tile in tiles), own])
     known = sorted(TRITON_FUNCTIONS | {"larger", "smaller"})
-    return KernelText(name, whole, tables, constants, used(whole, known))
+    return KernelText(name, whole, tables, constants, used(whole, known), block)
 
 
 @dataclass(slots=True)
@@ -96,12 +106,12 @@ class Frame:
     names: list[str] = field(default_factory=list[str])
 
     def define(self, name: str, value: str) -> None:
-        self.lines += assignment(name, value)
+        self.lines += fitted(f"{name} = {value}")
         self.names.append(name)
 
-    def statement(self, line: Line) -> list[str]:
+    def statement(self, line: Line, indent: int = 4) -> list[str]:
         """One value's own line."""
-        return assignment(line.name, definition(line.node, self.body.names, TRITON))
+        return spell(line.name, line.node, self.body.names, TRITON, indent)
 
     # ------------------------------------------------------------ addresses
 

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir import Node
-from ..plan import Partial
-from .names import identifier
+from ..plan import Partial, Slot
 from .triton_frame import Tile
 
 COMBINE = {
@@ -25,7 +24,7 @@ COMBINE = {
     "min": "tl.reduce({0}, 0, smaller)",
 }
 NEUTRAL = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
-_TAKE = {
+TAKE = {
     "sum": "{0} += {1}",
     "max": "{0} = larger({0}, {1})",
     "min": "{0} = smaller({0}, {1})",
@@ -58,22 +57,31 @@ class Total:
 
     def take(self, part: str) -> str:
         """One tile's contribution added."""
-        return _TAKE[self.kind].format(self.all, part)
+        return TAKE[self.kind].format(self.all, part)
 
     def result(self) -> str:
         """The reduction over all lanes."""
         return self.all if self.shape == "()" else COMBINE[self.kind].format(self.all)
 
 
+def slot_name(slot: Slot) -> str:
+    """A slot's name without its modifier's prefix."""
+    return slot.name.rpartition(".")[2]
+
+
 def totals_of(partials: Sequence[Partial], shape: str) -> list[Total]:
     """A sweep's partials as totals over lanes of `shape`."""
-    return [Total(identifier(p.slot.name), p.kind, p.value, shape) for p in partials]
+    return [Total(slot_name(p.slot), p.kind, p.value, shape) for p in partials]
 
 
-def collect(tile: Tile, totals: Sequence[Total], first: Sequence[str], indent: int) -> list[str]:
-    """The call of a tile, and its contributions taken."""
+def collect(
+    tile: Tile, totals: Sequence[Total], first: Sequence[str], indent: int, outer: int = 4
+) -> list[str]:
+    """The call of a tile, and its contributions taken. `indent` is that of the lines made, `outer`
+    what will be put before them."""
     pad = " " * indent
-    call = tile.invoke(first, indent, [total.part for total in totals])
+    parts = [total.part for total in totals]
+    call = [line[outer:] for line in tile.invoke(first, outer + indent, parts)]
     return call + [pad + total.take(total.part) for total in totals]
 
 

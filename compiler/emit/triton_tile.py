@@ -23,10 +23,11 @@ from ...dsl.levels import Level
 from ..ir import Node, Store, Stream
 from ..plan import Plan
 from .body import Line, stream_of
-from .expressions import definition, expression
-from .layout import assignment
+from .expressions import expression
+from .layout import WIDTH
 from .syntaxes import TRITON
 from .triton_frame import CONSTANTS, Frame, Tile, address, function, size_name, used
+from .spelling import fitted, spell
 from .triton_partials import COMBINE, NEUTRAL, Total
 
 INSIDE = "inside = None if end is None else index < end"
@@ -50,7 +51,9 @@ class Geometry:
     cell: str = "{0}"
 
 
-LINE = Geometry(("start", "end"), (f"lanes = {contiguous('BLOCK')}", "index = start + lanes", INSIDE))
+LINE = Geometry(
+    ("start", "end"), (f"lanes = {contiguous('BLOCK')}", "index = start + lanes", INSIDE)
+)
 
 
 @dataclass(slots=True)
@@ -76,16 +79,16 @@ class TileWriter:
     def load(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             at = _element_at(self.frame.plan, stream_of(self.frame.plan, node))
-            self.lines += assignment(self.names[node], f"tl.load({at}, mask=inside).to(REAL)")
+            self.lines += fitted(f"{self.names[node]} = tl.load({at}, mask=inside).to(REAL)")
 
     def compute(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            self.lines += assignment(line.name, definition(line.node, self.names, TRITON))
+            self.lines += spell(line.name, line.node, self.names, TRITON)
 
     def masked(self, results: Sequence[tuple[str, str, Node]]) -> None:
         """(name, kind of reduction, value): the values, neutral where the tile leaves the cell."""
         for name, _, node in results:
-            self.lines += assignment(name, expression(node, self.names, TRITON))
+            self.lines += self._value(name, node)
         if results:
             self.lines.append("if end is not None:")
         for name, kind, _ in results:
@@ -102,13 +105,28 @@ class TileWriter:
         for store in stores:
             at = _element_at(self.frame.plan, store.stream)
             value = expression(store.value, self.names, TRITON)
-            self.lines.append(f"tl.store({at}, {value}, mask=inside)")
+            if len(at) + len(value) > WIDTH - 40:
+                name = f"{store.stream.name.rpartition('.')[2]}_kept"
+                self.lines += spell(name, store.value, self.names, TRITON)
+                value = name
+            self.lines += fitted(f"tl.store({at}, {value}, mask=inside)")
+
+    def _value(self, name: str, node: Node) -> list[str]:
+        """`name = ` a value, which may have a name of its own."""
+        if node in self.names or not node.args:
+            return [f"{name} = {expression(node, self.names, TRITON)}"]
+        return spell(name, node, self.names, TRITON)
 
     def finish(self, name: str, doc: str, totals: Sequence[Total]) -> Tile:
         """The function, returning what it contributes to `totals`."""
-        self.masked([(total.part, total.kind, total.value) for total in totals])
-        if totals:
-            self.lines.append(f"return {', '.join(total.part for total in totals)}")
+        lanewise = [total for total in totals if total.shape != "()"]
+        self.masked([(total.part, total.kind, total.value) for total in lanewise])
+        parts = [
+            total.part if total in lanewise else expression(total.value, self.names, TRITON)
+            for total in totals
+        ]
+        if parts:
+            self.lines.append(f"return {', '.join(parts)}")
         text = "\n".join(self.lines)
         outside = used(text, self.frame.names) + used(text, CONSTANTS)
         takes = [*self.geometry.takes, *outside]

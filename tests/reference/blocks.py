@@ -55,11 +55,13 @@ def polar(matrix: torch.Tensor, steps: int) -> torch.Tensor:
 def muon(tensor: OneTensor, hypers: Hypers) -> None:
     """Matrices by Newton-Schulz; the rest, embeddings and the head by AdamW.
 
-    `initial_lr` is what a schedule started from: AdamW's rate moves in proportion.
+    `initial_lr` is what a schedule started from, if there is one: AdamW's rate moves in
+    proportion.
     """
     aside = any(word in tensor.name.lower() for word in _NOT_HIDDEN)
     if tensor.value.ndim < 2 or aside:
-        scale = hypers["lr"] / hypers["initial_lr"] if "initial_lr" in hypers else 1.0
+        start = hypers["initial_lr"]
+        scale = 1.0 if start is None else hypers["lr"] / start
         adamw(
             tensor,
             {

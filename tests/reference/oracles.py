@@ -42,6 +42,7 @@ _MUON = {
     "adamw_betas": (0.9, 0.95),
     "adamw_eps": 1e-10,
     "adamw_weight_decay": 0.0,
+    "initial_lr": None,
 }
 _RADAM = {**_ADAM, "decoupled_weight_decay": False, "threshold": 5.0, "fallback": "sgd"}
 _LARS = {

@@ -1,0 +1,140 @@
+"""The CPU target: one C function (with OpenMP) for each sweep and finish of a plan.
+
+    void adamw(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars)
+
+A function takes the tables it uses, in the order of `TABLES`. Sweeps compute in REAL (float, or
+double beside a double parameter), finishes in double. One text serves all dtypes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...dsl.levels import ROWS, Level
+from ..plan import Finish, Plan, Sweep
+from .body import Body, stream_of, sweep_body
+from .c_finish import finish_lines
+from .c_loops import START, Loops, partial_name
+from .c_prelude import prelude
+from .c_streams import address_lines, constant, declare_pointer, declared, load, slot_at
+from .c_strips import strips
+from .render import render
+from .syntaxes import C
+
+TABLES = {
+    "tasks": "const int64_t *tasks", "pointers": "const int64_t *pointers",
+    "shapes": "const int64_t *shapes", "scalars": "const double *scalars",
+    "values": "double *values", "totals": "double *totals", "partials": "double *partials",
+    "spans": "const int64_t *spans",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CFunction:
+    """One function as text, and the tables it takes (after `count`), in order."""
+
+    name: str
+    tables: tuple[str, ...]
+    text: str
+
+
+def c_function(plan: Plan, step: Sweep | Finish, name: str) -> CFunction:
+    """The function of one step."""
+    if isinstance(step, Sweep):
+        return _function("c_sweep", name, _sweep_title(step), _sweep(plan, step), "const ")
+    return _function("c_finish", name, _finish_title(step), finish_lines(plan, step), "")
+
+
+def c_module(functions: Sequence[CFunction], title: str, *, values: int, partials: int) -> str:
+    """The C text of a module: `values` and `partials` are the widths of those tables."""
+    texts = [function.text for function in functions]
+    together = "\n".join(texts)
+    widths = {"VALUES": values, "PARTIALS": partials}
+    constants = [f"#define {word} {width}" for word, width in widths.items() if word in together]
+    return render(
+        "c_module", title=title, constants=constants, prelude=prelude(together), functions=texts
+    )
+
+
+def _function(template: str, name: str, title: str, lines: list[str], values: str) -> CFunction:
+    words = set(re.findall(r"\w+", "\n".join(lines)))
+    tables = tuple(table for table in TABLES if table in words)
+    args = ", ".join(
+        ["int64_t count"]
+        + [(values if t in ("values", "totals") else "") + TABLES[t] for t in tables]
+    )
+    text = render(template, title=title, signature=f"void {name}({args})", lines=lines)
+    return CFunction(name, tables, text.rstrip("\n"))
+
+
+def _finish_title(finish: Finish) -> str:
+    done = ", ".join(slot.name for slot, _ in finish.completes)
+    made = ", ".join([*(s.name for s, _, _ in finish.gathers), *(s.name for s, _ in finish.values)])
+    parts = [f"completes {done}" if done else "", f"computes {made}" if made else ""]
+    parts += [f"writes {', '.join(s.stream.name for s in finish.stores)}" if finish.stores else ""]
+    return f"Per {finish.level.kind}: {'; '.join(part for part in parts if part)}"
+
+
+def _sweep_title(sweep: Sweep) -> str:
+    over = f" over {sweep.cell.kind}" if sweep.cell else ""
+    reads = ", ".join(s.name for s in sweep.loads) or "nothing"
+    writes = ", ".join(s.stream.name for s in sweep.stores) or "nothing"
+    sums = ", ".join(p.slot.name for p in sweep.partials)
+    return f"One pass{over}: reads {reads}; writes {writes}" + (f"; sums {sums}" if sums else "")
+
+
+def _sweep(plan: Plan, sweep: Sweep) -> list[str]:
+    cell = sweep.cell or _segments(sweep)
+    body = sweep_body(plan, sweep, C, cell=cell)
+    written = {store.stream for store in sweep.stores}
+    moved = dict.fromkeys([*sweep.loads, *(s.stream for s in sweep.stores)])
+    lines = [declare_pointer(plan, stream, stream in written) for stream in moved]
+    lines += _leaves(plan, body)
+    scope = [body.names[n] for n in (*body.operands, *body.values, *body.loads)]
+    lines += declared(body.prologue, body.names, C, "REAL", scope)
+    lines += _tasks(plan, sweep, body, cell)
+    columns = ("tensor", "begin", "end")
+    task = ", ".join(f"{name} = tasks[3 * task + {k}]" for k, name in enumerate(columns))
+    return [f"const int64_t {task};", *address_lines(plan, lines), *lines]
+
+
+def _tasks(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> list[str]:
+    """The loops of a task, between the totals they begin with and what they leave of them."""
+    if cell is not None and cell.kind == "cols":
+        loops: Loops = strips(plan, sweep, body, cell)
+    else:
+        loops = Loops(plan, sweep, body, cell)
+    return [
+        *(f"double {partial_name(p)} = {START[p.kind]};" for p in sweep.partials),
+        *loops.lines(),
+        *(
+            f"partials[PARTIALS * task + {column}] = {partial_name(p)};"
+            for column, p in enumerate(sweep.partials)
+        ),
+    ]
+
+
+def _segments(sweep: Sweep) -> Level | None:
+    """Cells to walk over in a flat sweep, so that what is read per row is read once per row."""
+    levels = {s.level for s in sweep.loads if s.level.is_cells}
+    if any(level.kind in ("rows", "cols") for level in levels):
+        return ROWS
+    return next(iter(sorted(levels, key=lambda level: level.kind)), None)
+
+
+def _leaves(plan: Plan, body: Body) -> list[str]:
+    """Numbers that live once per tensor: host operands, slots, coarse states."""
+    names = body.names
+    columns = {expr: column for column, (_, expr) in enumerate(plan.scalars)}
+    lines: list[str] = []
+    for node in body.operands:
+        kind = "uint32_t" if node in body.keys else "REAL"
+        lines.append(f"const {kind} {names[node]} = ({kind})numbers[{columns[node.attr]}];")  # type: ignore[index]
+    lines += [f"const REAL {names[n]} = (REAL){slot_at(plan, n.attr)};" for n in body.values]
+    lines += [
+        f"{constant(names[n], names)}REAL {names[n]} = {load(stream_of(plan, n), '0')};"
+        for n in body.loads
+    ]
+    return lines

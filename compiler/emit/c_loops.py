@@ -1,0 +1,212 @@
+"""The loops of one task of a sweep, in C: over elements, or over cells of consecutive elements.
+
+    for (int64_t row = begin; row < end; row++) {
+        double norm_total = 0; for (...) ...               a round, its lines per cell
+        for (...) param_at[i] = ...                        the last round
+
+Loops that sum go over tiles of `TILE` elements in REAL, whose sums are added in double: a fixed
+order whatever the number of threads. Columns, which are not consecutive: `c_strips.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ...dsl.levels import Level
+from ..ir import Node, Store, Stream
+from ..plan import Partial, Plan, Sweep
+from .body import CELL, ELEMENT, Body, Line, Round, cell_size, stream_of
+from .c_streams import constant, declared, length_of, load, store
+from .expressions import expression, is_boolean
+from .syntaxes import C
+
+TILE = 1024
+START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
+_COMBINE = {"sum": "+", "max": "larger", "min": "lesser"}
+_COUNTERS = {"rows": "row", "heads": "head", "chunks": "block", "cols": "col"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Something combined over a loop, into the double `name`."""
+
+    name: str
+    kind: str
+    value: str
+
+    def into(self, target: str, *, double: bool) -> str:
+        """The statement that adds one more to `target`."""
+        if self.kind == "sum":
+            return f"{target} += {self.value};"
+        combine = "maximum" if self.kind == "max" else "minimum"
+        return f"{target} = {combine if double else combine.upper()}({target}, {self.value});"
+
+
+@dataclass(slots=True)
+class Loops:
+    """Writes the lines of one task. `cell`: what the loops walk over, None for bare elements. In a
+    flat sweep tasks are ranges of elements, cut at the cells' borders; else they are cells."""
+
+    plan: Plan
+    sweep: Sweep
+    body: Body
+    cell: Level | None
+
+    @property
+    def names(self) -> dict[Node, str]:
+        return self.body.names
+
+    def lines(self) -> list[str]:
+        """All lines after the prologue."""
+        if self.cell is None:
+            (walk,) = self.body.rounds
+            return self._round(walk, "begin", "end")
+        return self._cells(self.cell)
+
+    def _cells(self, cell: Level) -> list[str]:
+        counter = _COUNTERS[cell.kind]
+        start, stop = f"{counter} * length", "start + length"
+        if self.sweep.cell is not None:
+            head = f"for (int64_t {counter} = begin; {counter} < end; {counter}++) {{"
+            last = f"SMALLER({stop}, numel)" if cell.kind == "chunks" else stop
+            bounds = f"const int64_t first = start, last = {last};"
+        else:
+            head = f"for (int64_t {counter} = begin / length; {start} < end; {counter}++) {{"
+            bounds = f"const int64_t first = LARGER(begin, start), last = SMALLER({stop}, end);"
+        lines = [f"const int64_t start = {start};", bounds]
+        lines += [self.load(node, counter) for node in self.body.cell_loads]
+        lines += self.lets(self.body.cell_lines, self.body.cell_loads)
+        for walk in self.body.rounds:
+            lines += [f"{c_type(n)} {self.names[n]}_kept[{cell_size(cell)}];" for n in walk.kept]
+        for walk in self.body.rounds:
+            lines += self._round(walk, "first", "last")
+        lines += [self.store(s, counter) for s in self.stores(CELL)]
+        lines += [s.into(s.name, double=True) for s in self.partials(CELL)]
+        return [
+            f"const int64_t length = {length_of(self.plan, cell)};",
+            head,
+            *indented(lines),
+            "}",
+        ]
+
+    def _round(self, walk: Round, begin: str, end: str) -> list[str]:
+        """One walk over elements from `begin` to `end`, then the cell's lines that follow."""
+        back = self._kept_read(walk)
+        inner = [self.load(node, "i") for node in walk.loads]
+        inner += [f"{c_type(n)} {self.names[n]} = {self.names[n]}_kept[i - start];" for n in back]
+        inner += self.lets(walk.lines, [*walk.loads, *back])
+        inner += [f"{self.names[n]}_kept[i - start] = {self.names[n]};" for n in walk.kept]
+        sums = [self.sum(line) for line in walk.reductions]
+        if walk is self.body.rounds[-1]:
+            inner += [self.store(s, "i") for s in self.stores(ELEMENT)]
+            sums += self.partials(ELEMENT)
+        lines = [f"double {line.name}_total = {START[line.node.op]};" for line in walk.reductions]
+        short = self.cell is not None and cell_size(self.cell) is not None
+        lines += _walk(inner, sums, begin, end, tiled=not short)
+        lines += [f"const REAL {line.name} = (REAL){line.name}_total;" for line in walk.reductions]
+        return lines + self.lets(walk.cell_lines, self._cell_values_before(walk))
+
+    def _cell_values_before(self, walk: Round) -> list[Node]:
+        """The cell's values that have a line before those that follow a round."""
+        done = self.body.rounds[: self.body.rounds.index(walk)]
+        lines = [*self.body.cell_lines, *(li for other in done for li in other.cell_lines)]
+        lines += [li for other in (*done, walk) for li in other.reductions]
+        return [*self.body.cell_loads, *(line.node for line in lines)]
+
+    def _kept_read(self, walk: Round) -> list[Node]:
+        """Values of earlier rounds that this one reads back."""
+        goals = [arg for line in (*walk.lines, *walk.reductions) for arg in line.node.args]
+        if walk is self.body.rounds[-1]:
+            goals += [s.value for s in self.stores(ELEMENT)]
+            goals += [p.value for p in self.partials_in(ELEMENT)]
+        read: set[Node] = set()
+        while goals:
+            node = goals.pop()
+            if node not in read:
+                read.add(node)
+                if node not in self.names:
+                    goals.extend(node.args)
+        earlier = self.body.rounds[: self.body.rounds.index(walk)]
+        return [n for other in earlier for n in other.kept if n in read]
+
+    # ------------------------------------------------------------ single statements
+
+    def zone_of(self, level: Level) -> int:
+        return CELL if level == self.cell else ELEMENT
+
+    def stores(self, zone: int) -> list[Store]:
+        return [s for s in self.sweep.stores if self.zone_of(s.stream.level) == zone]
+
+    def partials_in(self, zone: int) -> list[Partial]:
+        return [p for p in self.sweep.partials if self.zone_of(p.value.level) == zone]
+
+    def partials(self, zone: int) -> list[Sum]:
+        return [
+            Sum(partial_name(p), p.kind, expression(p.value, self.names, C))
+            for p in self.partials_in(zone)
+        ]
+
+    def sum(self, line: Line) -> Sum:
+        value = expression(line.node.args[0], self.names, C)
+        return Sum(f"{line.name}_total", line.node.op, value)
+
+    def lets(self, lines: Iterable[Line], before: Iterable[Node]) -> list[str]:
+        """The lines as statements, where the values of `before` are declared."""
+        return declared(lines, self.names, C, "REAL", [self.names[n] for n in before])
+
+    def load(self, node: Node, at: str) -> str:
+        name, stream = self.names[node], stream_of(self.plan, node)
+        value = load(stream, self.index(stream, at))
+        return f"{constant(name, self.names)}REAL {name} = {value};"
+
+    def store(self, written: Store, at: str) -> str:
+        value = expression(written.value, self.names, C)
+        return store(written.stream, self.index(written.stream, at), value)
+
+    def index(self, stream: Stream, at: str) -> str:
+        """Where the value of `stream` for the element (or cell) `at` lies."""
+        level, walked = stream.level, self.cell.kind if self.cell else ""
+        if level.kind == "element" or level == self.cell:
+            return at
+        if level.kind == "cols":
+            return "i - start" if walked == "rows" else "i % cols"
+        length = length_of(self.plan, level)
+        return f"i / ({length})" if "/" in length else f"i / {length}"
+
+
+def partial_name(partial: Partial) -> str:
+    return f"{partial.slot.name}_total"
+
+
+def c_type(node: Node) -> str:
+    return "int" if is_boolean(node) else "REAL"
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def _walk(
+    inner: Sequence[str], sums: Sequence[Sum], begin: str, end: str, tiled: bool
+) -> list[str]:
+    """A vector loop over elements; with sums, over tiles whose sums are added in double."""
+    if not sums:
+        loop = [f"for (int64_t i = {begin}; i < {end}; i++) {{", *indented(inner), "}"]
+        return ["#pragma omp simd", *loop]
+    start, stop = ("tile", "stop") if tiled else (begin, end)
+    parts = {s: s.name.removesuffix("_total") + "_part" for s in sums}
+    clauses = "".join(f" reduction({_COMBINE[s.kind]} : {part})" for s, part in parts.items())
+    adding = [s.into(part, double=False) for s, part in parts.items()]
+    lines = [
+        *(f"REAL {part} = {START[s.kind]};" for s, part in parts.items()),
+        f"#pragma omp simd{clauses}",
+        f"for (int64_t i = {start}; i < {stop}; i++) {{",
+        *indented([*inner, *adding]),
+        "}",
+        *(Sum(s.name, s.kind, part).into(s.name, double=True) for s, part in parts.items()),
+    ]
+    if not tiled:
+        return ["{", *indented(lines), "}"]
+    head = f"for (int64_t tile = {begin}; tile < {end}; tile += {TILE}) {{"
+    return [head, *indented([f"const int64_t stop = SMALLER(tile + {TILE}, {end});", *lines]), "}"]

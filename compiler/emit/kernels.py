@@ -1,0 +1,69 @@
+"""Every kernel of a module once: steps of different paths that read the same share one kernel.
+
+    AdamW       -> adamw
+    LAMB        -> lamb_1, lamb_finish, lamb_2
+    Lookahead   -> two paths, two sweeps each with a number
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
+from ..text import show_step
+
+_PLACEHOLDER = "kernel_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One named step of a module; `plan` is the first path that runs it."""
+
+    name: str
+    plan: Plan
+    step: PlanStep
+
+
+@dataclass(slots=True)
+class Kernels:
+    """The distinct kernels of a module, by what their text says."""
+
+    optimizer: str
+    emit: Callable[[Plan, PlanStep], str]
+    by_text: dict[str, Kernel] = field(default_factory=dict)
+    _of_step: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def collect(self, plans: tuple[Plan, ...]) -> None:
+        """Find the distinct kernels and name them."""
+        for place, plan in enumerate(plans):
+            for number, step in enumerate(plan.steps):
+                text = self.emit(plan, replace(step, name=_PLACEHOLDER))
+                self._of_step[place, number] = text
+                self.by_text.setdefault(text, Kernel("", plan, step))
+        stem = snake(self.optimizer)
+        for kind, word in ((Sweep, ""), (Finish, "_finish"), (MatrixStep, "_matrix")):
+            texts = [t for t, kernel in self.by_text.items() if isinstance(kernel.step, kind)]
+            for number, text in enumerate(texts, 1):
+                kernel = self.by_text[text]
+                name = f"{stem}{word}" + (f"_{number}" if len(texts) > 1 else "")
+                self.by_text[text] = Kernel(name, kernel.plan, replace(kernel.step, name=name))
+
+    def of(self, place: int, number: int) -> Kernel:
+        """The kernel that runs step `number` of the plan at `place`."""
+        return self.by_text[self._of_step[place, number]]
+
+    @property
+    def all(self) -> list[Kernel]:
+        return list(self.by_text.values())
+
+
+def snake(name: str) -> str:
+    """`AdamW8bit` -> `adamw8bit`, `MuonMatrix` -> `muon_matrix`: words, not every capital."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def canonical(plan: Plan, step: PlanStep) -> str:
+    """What makes two steps the same kernel, for a target that prints nothing else."""
+    return show_step(step) + repr([s.name for s in plan.streams])

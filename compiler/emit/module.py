@@ -1,0 +1,193 @@
+"""A whole module as text: the docstring, the kernels of every target, the optimizer class.
+
+The page a reader opens: what the optimizer is, its step in the spec's words, what it costs; then
+the kernels; then the class with its constructor, its paths, and the host's part of the step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...dsl.model import Model
+from ..ir import Program, Tree, leaves
+from ..plan import Finish, MatrixStep, Plan, PlanStep
+from ..schedule import traffic
+from .c import CFunction, c_function, c_module
+from .constructor import class_doc, constructor, derived_defaults, hyper_literals
+from .host import Leaf, host_method, role_function
+from .kernels import Kernels
+from .layout import lines
+from .paths import path_literal
+from .render import render
+from .torch import TorchFunction, torch_function
+from .triton import KernelText, kernel_of
+from .words import step_lines, wrapped
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """One kernel of the module in all targets; `c` and `triton` are None for a matrix step."""
+
+    step: PlanStep
+    c: CFunction | None
+    triton: KernelText | None
+    torch: TorchFunction
+
+
+def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
+    """The text of the Python module."""
+    values = max((len(plan.values) for plan in plans), default=0)
+    partials = max((len(s.partials) for plan in plans for s in plan.sweeps), default=0)
+    totals = max((len(plan.totals) for plan in plans), default=0)
+
+    def emit(plan: Plan, step: PlanStep) -> Emitted:
+        title = kernel_title(step)
+        if isinstance(step, MatrixStep):
+            return Emitted(step, None, None, torch_function(plan, step, f"{step.name}_torch"))
+        return Emitted(
+            step,
+            c_function(plan, step, step.name),
+            kernel_of(plan, step, step.name, title, values=values, partials=partials),
+            torch_function(plan, step, f"{step.name}_torch"),
+        )
+
+    kernels = Kernels(model.name, lambda plan, step: repr(_texts(emit(plan, step))))
+    kernels.collect(plans)
+    made = {kernel.name: emit(kernel.plan, kernel.step) for kernel in kernels.all}
+    literals = [path_literal(plan, place, kernels, made) for place, plan in enumerate(plans)]
+    distinct = list(dict.fromkeys("\n".join(lines(literal, 8, ",")) for literal in literals))
+    number = {
+        id(program): Leaf(distinct.index("\n".join(lines(literals[k], 8, ","))), plans[k])
+        for k, program in enumerate(leaves(tree))
+    }
+
+    def leaf(program: Program) -> Leaf:
+        return number[id(program)]
+
+    functions = [e.c for e in made.values() if e.c is not None]
+    hypers, host = hyper_literals(model, tree), host_method(model, tree, leaf)
+    body = [
+        *_triton(made),
+        *_c(model, functions, values, partials),
+        *(line for e in made.values() for line in ("", "", *e.torch.text.splitlines())),
+    ]
+    body += [*derived_defaults(model), *role_function(model)]
+    return render(
+        "module",
+        doc=list(_doc(model, plans)),
+        imports=list(_imports("\n".join([*body, *host, *hypers, *distinct]), made)),
+        body=body,
+        name=model.name,
+        class_doc=class_doc(model),
+        hypers=hypers,
+        paths=distinct,
+        host_states=_host_states(model),
+        widths=f"values, totals, partials = {values}, {totals}, {partials}",
+        constructor=constructor(model),
+        host=host,
+    )
+
+
+def _texts(e: Emitted) -> tuple[str, ...]:
+    c, triton = e.c, e.triton
+    return (c.text if c else "", triton.text if triton else "", e.torch.text)
+
+
+def kernel_title(step: PlanStep) -> str:
+    """One line for a kernel's docstring."""
+    if isinstance(step, Finish):
+        made = [slot.name for slot, _ in step.completes] + [slot.name for slot, *_ in step.gathers]
+        made += [slot.name for slot, _ in step.values] + [s.stream.name for s in step.stores]
+        return f"Per {step.level.kind}: {', '.join(dict.fromkeys(made))}."
+    reads = ", ".join(s.name for s in step.loads) or "nothing"
+    writes = ", ".join(s.stream.name for s in step.stores) or "nothing"
+    return f"One pass: reads {reads}; writes {writes}."
+
+
+# ---------------------------------------------------------------- the page's top
+
+
+def _doc(model: Model, plans: tuple[Plan, ...]) -> Iterator[str]:
+    head = model.doc.strip().splitlines() or ["an optimizer."]
+    yield from wrapped(f"{model.name}: {head[0]}", 100)
+    yield ""
+    yield from (line.strip() for line in head[1:])
+    if len(head) > 1:
+        yield ""
+    if model.paper:
+        yield from wrapped(model.paper, 100)
+        yield ""
+    yield from (f"    {line}" for line in step_lines(model))
+    yield ""
+    yield from _costs(plans)
+    digest = hashlib.sha256("\n".join(model.files).encode()).hexdigest()[:12]
+    yield ""
+    yield f"Generated by stepc {VERSION} from spec {digest}; do not edit."
+
+
+def _costs(plans: tuple[Plan, ...]) -> Iterator[str]:
+    """Passes and bytes of the dearest and cheapest path, for float32 parameters."""
+    costs = sorted({(len(plan.sweeps), sum(map(traffic, plan.sweeps))) for plan in plans})
+    for passes, moved in costs:
+        word = "pass" if passes == 1 else "passes"
+        yield f"Cost: {passes} {word} over memory, {moved:.5g} bytes per float32 parameter."
+
+
+def _host_states(model: Model) -> str:
+    """`{"product": "tensor"}`: host states and how many there are of each."""
+    found = {
+        state.name: state.level.kind
+        for m in (model, *(branch.model for branch in model.route))
+        for state in m.states
+        if state.host
+    }
+    return "{" + ", ".join(f'"{name}": "{level}"' for name, level in found.items()) + "}"
+
+
+# ---------------------------------------------------------------- the kernels
+
+
+def _triton(made: dict[str, Emitted]) -> Iterator[str]:
+    for e in made.values():
+        if e.triton is not None:
+            yield from ("", "", *e.triton.text.splitlines())
+
+
+def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> Iterator[str]:
+    if functions:
+        text = c_module(functions, f"{model.name}, all of its kernels.", values=values, partials=partials)
+        yield from ("", "", 'C = r"""', *text.rstrip("\n").splitlines(), '"""')
+
+
+_RUNTIME = ("Choice", "CompiledOptimizer", "Facts", "Finish", "Hyper", "Matrix", "Path", "Stream", "Sweep")
+_FUNCTIONS = ("kernel", "matches")
+
+
+def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
+    """The import block, only with what the text uses."""
+    words = set(re.findall(r"\w+", re.sub(r'C = r""".*?"""', "", text, flags=re.S)))
+    words |= {"CompiledOptimizer", "Choice", "Facts"}
+    if "math" in words:
+        yield "import math"
+    yield "from typing import TYPE_CHECKING, Any"
+    yield ""
+    if "torch" in words:
+        yield "import torch"
+        yield ""
+    names = sorted((n for n in (*_RUNTIME, *_FUNCTIONS) if n in words), key=_isort)
+    yield f"from stepc.runtime import {', '.join(names)}"
+    functions = sorted({f for e in made.values() if e.triton for f in e.triton.functions})
+    if functions:
+        yield f"from stepc.runtime.elementary import {', '.join(functions)}"
+    cells = sorted({f for e in made.values() for f in e.torch.functions})
+    if cells:
+        yield f"from stepc.runtime.forms import {', '.join(cells)}"
+
+
+def _isort(name: str) -> tuple[bool, str]:
+    return name[0].islower(), name

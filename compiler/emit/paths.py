@@ -1,0 +1,148 @@
+"""A plan as the literal that the runtime reads: streams, then the steps with their kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ...dsl.levels import ELEMENT, Level
+from ...dsl.model import Const
+from ..ir import Stream
+from ..plan import Finish, MatrixStep, Plan, PlanStep, Slot, Sweep
+from .kernels import Kernels
+from .layout import Group, call, tuple_of
+
+
+class _C(Protocol):
+    tables: tuple[str, ...]
+
+
+class _Triton(Protocol):
+    name: str
+    tables: tuple[str, ...]
+    block: int
+
+
+class _Torch(Protocol):
+    name: str
+    scalars: tuple[int, ...]
+    values: tuple[int, ...]
+    totals: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+class EmittedStep(Protocol):
+    """What a step became in each target."""
+
+    @property
+    def c(self) -> _C | None: ...
+    @property
+    def triton(self) -> _Triton | None: ...
+    @property
+    def torch(self) -> _Torch: ...
+
+
+def path_literal(
+    plan: Plan, place: int, kernels: Kernels, made: Mapping[str, EmittedStep]
+) -> Group:
+    """`Path(streams=..., steps=...)`"""
+    steps: list[Group | str] = []
+    for number, step in enumerate(plan.steps):
+        name = kernels.of(place, number).name
+        steps.append(_step(plan, step, name, made[name]))
+    parts: list[Group | str] = [
+        tuple_of("streams", [_stream(plan, stream) for stream in plan.streams]),
+        tuple_of("steps", steps),
+    ]
+    if not plan.program.counts:
+        parts.append("counts=False")
+    return call("Path", parts)
+
+
+def level_literal(plan: Plan, level: Level) -> str:
+    """`"rows"`, `("chunks", 256)`, `("heads", "size 0")`"""
+    if not level.args:
+        return f'"{level.kind}"'
+    sizes = [
+        str(arg.value) if isinstance(arg, Const) else f'"size {plan.sizes.index(arg)}"'
+        for arg in level.args
+    ]
+    return f'("{level.kind}", {", ".join(sizes)})'
+
+
+def _stream(plan: Plan, stream: Stream) -> Group:
+    parts: list[Group | str] = [f'"{stream.name}"']
+    if stream.level != ELEMENT:
+        parts.append(level_literal(plan, stream.level))
+    if stream.dtype != "real":
+        parts.append(f'dtype="{stream.dtype}"')
+    if stream.initial != 0.0:
+        start = stream.initial
+        parts.append(f'initial="{start}"' if isinstance(start, str) else f"initial={start!r}")
+    if stream.name in ("param", "grad"):
+        parts.append(f'kind="{stream.name}"')
+    elif stream not in plan.program.streams:
+        parts.append('kind="temporary"')
+    return call("Stream", parts)
+
+
+def _words(name: str, words: Sequence[str]) -> Group:
+    return tuple_of(name, [f'"{word}"' for word in words])
+
+
+def _numbers(name: str, numbers: Sequence[int]) -> list[Group | str]:
+    return [tuple_of(name, [str(n) for n in numbers])] if numbers else []
+
+
+def _step(plan: Plan, step: PlanStep, name: str, emitted: EmittedStep) -> Group:
+    torch = emitted.torch
+    parts: list[Group | str] = [f'"{name}"']
+    loads = _words("loads", [s.name for s in step.loads])
+    stores = _words("stores", [s.stream.name for s in step.stores])
+    match step:
+        case Sweep():
+            parts += [loads, stores]
+            if step.cell is not None:
+                parts.append(f"cell={level_literal(plan, step.cell)}")
+            if step.partials:
+                parts.append(_words("partials", [p.kind for p in step.partials]))
+        case Finish():
+            parts += _finish(plan, step)
+            parts += [loads] if step.loads else []
+            parts += [stores] if step.stores else []
+        case MatrixStep():
+            parts += [loads, stores]
+    for label, numbers in (
+        ("scalars", torch.scalars), ("values", torch.values), ("totals", torch.totals),
+    ):  # fmt: skip
+        parts += _numbers(label, numbers)
+    if isinstance(step, Sweep):
+        parts += _numbers("sizes", torch.sizes)
+    if emitted.c is not None:
+        parts.append(_words("tables", emitted.c.tables))
+    if emitted.triton is not None:
+        parts.append(f"triton={emitted.triton.name}")
+        parts.append(_words("triton_tables", emitted.triton.tables))
+        if emitted.triton.block and isinstance(step, Sweep):
+            parts.append(f"triton_block={emitted.triton.block}")
+    parts.append(f"torch={torch.name}")
+    return call({Sweep: "Sweep", Finish: "Finish", MatrixStep: "Matrix"}[type(step)], parts)
+
+
+def _finish(plan: Plan, step: Finish) -> list[Group | str]:
+    def column(slot: Slot) -> int:
+        return (plan.values if slot.level.kind == "tensor" else plan.totals).index(slot)
+
+    sweep = next(s for s in reversed(plan.steps[: plan.steps.index(step)]) if isinstance(s, Sweep))
+    begun = [partial.slot for partial in sweep.partials]
+    parts: list[Group | str] = [f'"{step.level.kind}"']
+    if step.completes:
+        entries = [
+            f'({column(slot)}, "{kind}", {begun.index(slot)})' for slot, kind in step.completes
+        ]
+        parts.append(tuple_of("completes", entries))
+    if step.gathers:
+        entries = [f'({column(s)}, "{kind}", {column(of)})' for s, kind, of in step.gathers]
+        parts.append(tuple_of("gathers", entries))
+    parts += _numbers("results", [column(slot) for slot, _ in step.values])
+    return parts

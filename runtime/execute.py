@@ -1,0 +1,282 @@
+"""Running a step: the paths of all tensors side by side, phase by phase.
+
+    segment 1    every bucket: sweep (and finishes per tensor)
+    finish       global: once, over all tensors of all buckets
+    segment 2    every bucket: sweep ...
+
+Buckets whose paths have the same global finishes form a family: their totals are shared, and their
+partial results lie in one table. A path without any runs on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import torch as plain
+from . import triton as gpu
+from .batch import Bucket, Member, Tables
+from .c import Library, compiled
+from .cells import shape
+from .dtypes import stored
+from .path import Finish, Matrix, Path, Sweep
+from .target import target_of
+
+Step = Sweep | Finish | Matrix
+
+# Elements per task on a CPU: small enough to share one tensor of a million fairly among many
+# threads, large enough that a task (half a megabyte of traffic) hides its own bookkeeping.
+_C_TASK = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """The module's table widths, and its C text."""
+
+    values: int
+    totals: int
+    partials: int
+    c_source: str
+
+
+def run(buckets: Sequence[Bucket], widths: Widths, tables: Tables) -> None:
+    """One step of all buckets."""
+    for family in _families(buckets):
+        _Family(family, widths, tables).run()
+
+
+def _families(buckets: Iterable[Bucket]) -> list[list[Bucket]]:
+    """Buckets that share totals together, every other bucket by itself."""
+    families: dict[object, list[Bucket]] = {}
+    for bucket in buckets:
+        shared = tuple(
+            (step.completes, step.gathers, step.results)
+            for step in bucket.path.steps
+            if isinstance(step, Finish) and step.level == "global"
+        )
+        families.setdefault(shared or bucket.place, []).append(bucket)
+    return list(families.values())
+
+
+def _segments(path: Path) -> list[tuple[list[Step], Finish | None]]:
+    """A path's steps, cut after each global finish."""
+    segments: list[tuple[list[Step], Finish | None]] = []
+    steps: list[Step] = []
+    for step in path.steps:
+        if isinstance(step, Finish) and step.level == "global":
+            segments.append((steps, step))
+            steps = []
+        else:
+            steps.append(step)
+    return [*segments, (steps, None)]
+
+
+class _Family:
+    """The buckets that run in step with each other, and the tables they share."""
+
+    def __init__(self, buckets: list[Bucket], widths: Widths, tables: Tables) -> None:
+        devices = {bucket.device for bucket in buckets}
+        if len(devices) > 1:
+            names = ", ".join(sorted(map(str, devices)))
+            raise ValueError(f"a reduction over all parameters needs them on one device, not {names}")
+        (self.device,) = devices
+        self.buckets, self.widths, self.tables = buckets, widths, tables
+        self.target = target_of(self.device)
+        self.libraries: dict[tuple[torch.dtype, torch.dtype], Library] = {}
+        if self.target == "c":
+            self._load_libraries()
+        counts = [len(bucket.members) for bucket in buckets]
+        self.rows = [sum(counts[:k]) for k in range(len(counts))]
+        self.values = self._table(sum(counts), widths.values)
+        self.totals = self._table(1, widths.totals)
+
+    def _load_libraries(self) -> None:
+        for bucket in self.buckets:
+            library = compiled(self.widths.c_source, *bucket.dtypes)
+            if library is None:
+                self.target = "torch"
+                return
+            self.libraries[bucket.dtypes] = library
+
+    def _table(self, rows: int, width: int) -> Tensor | None:
+        if not width:
+            return None
+        small = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.zeros(rows, width, dtype=small, device=self.device)
+
+    def run(self) -> None:
+        for bucket in self.buckets:
+            _make_temporaries(bucket)
+        cut = [_segments(bucket.path) for bucket in self.buckets]
+        for place in range(len(cut[0])):
+            segments = [segments[place] for segments in cut]
+            partials, spans = self._run_buckets([steps for steps, _ in segments])
+            finish = segments[0][1]
+            if finish is not None:
+                self._finish_all(finish, partials, spans)
+
+    def _run_buckets(self, segments: list[list[Step]]) -> tuple[Tensor | None, Tensor | None]:
+        """Every bucket's steps up to the next global finish. Returns the partial results of their
+        last sweeps in one table, and where in it each tensor's lie."""
+        last = [_last_sweep(steps) for steps in segments]
+        planned = [
+            self._tasks(bucket, sweep) if sweep is not None and sweep.partials else None
+            for bucket, sweep in zip(self.buckets, last, strict=True)
+        ]
+        counts = [len(plan[0]) if plan else 0 for plan in planned]
+        together = self._table(sum(counts), self.widths.partials) if any(counts) else None
+        spans: list[Tensor] = []
+        first = 0
+        for k, (bucket, steps) in enumerate(zip(self.buckets, segments, strict=True)):
+            rows = slice(self.rows[k], self.rows[k] + len(bucket.members))
+            values = None if self.values is None else self.values[rows]
+            partials = None if together is None else together[first : first + counts[k]]
+            self._run_bucket(bucket, steps, last[k], values, partials)
+            plan = planned[k]
+            if plan is not None:
+                shift = torch.tensor([first, 0], dtype=torch.int64, device=self.device)
+                spans.append(plan[1] + shift)
+            first += counts[k]
+        return together, torch.cat(spans) if spans else None
+
+    def _run_bucket(
+        self,
+        bucket: Bucket,
+        steps: list[Step],
+        last: Sweep | None,
+        values: Tensor | None,
+        kept: Tensor | None,
+    ) -> None:
+        partials, spans = None, None
+        for step in steps:
+            match step:
+                case Sweep():
+                    tasks, spans = self._tasks(bucket, step)
+                    if step.partials:
+                        partials = kept if step is last else self._table(len(tasks), self.widths.partials)
+                    self._sweep(bucket, step, tasks, values, partials)
+                case Finish():
+                    self._finish(bucket, step, values, partials, spans)
+                case Matrix():
+                    plain.matrix(bucket, step, values, _only(self.totals))
+
+    def _tasks(self, bucket: Bucket, sweep: Sweep) -> tuple[Tensor, Tensor]:
+        if self.target == "torch":
+            rows = torch.arange(len(bucket.members))
+            return rows.view(-1, 1), torch.stack((rows, torch.ones_like(rows)), dim=1).to(self.device)
+        size = _C_TASK if self.target == "c" else gpu.task_size(sweep)
+        return bucket.tasks(self.tables, sweep, size)
+
+    def _sweep(
+        self,
+        bucket: Bucket,
+        step: Sweep,
+        tasks: Tensor,
+        values: Tensor | None,
+        partials: Tensor | None,
+    ) -> None:
+        if self.target == "torch":
+            plain.sweep(bucket, step, values, _only(self.totals), partials)
+            return
+        found = {"tasks": tasks, "values": values, "partials": partials}
+        self._launch(bucket, step, len(tasks), len(tasks), found)
+
+    def _finish(
+        self,
+        bucket: Bucket,
+        step: Finish,
+        values: Tensor | None,
+        partials: Tensor | None,
+        spans: Tensor | None,
+    ) -> None:
+        if self.target == "torch":
+            plain.finish([bucket], step, values, _only(self.totals), partials)
+            return
+        count = len(bucket.members)
+        found = {"values": values, "partials": partials, "spans": spans}
+        self._launch(bucket, step, count, count, found)
+
+    def _finish_all(self, step: Finish, partials: Tensor | None, spans: Tensor | None) -> None:
+        """A global finish: what it reads besides slots is the same for all tensors, so the first
+        bucket's tables serve."""
+        if self.target == "torch":
+            plain.finish(self.buckets, step, self.values, _only(self.totals), partials)
+            return
+        found = {"values": self.values, "partials": partials, "spans": spans}
+        widest = max(self.buckets, key=lambda bucket: bucket.dtypes[0] is torch.float64)
+        count = sum(len(bucket.members) for bucket in self.buckets)
+        self._launch(widest, step, 1, count, found)
+
+    def _launch(
+        self,
+        bucket: Bucket,
+        step: Sweep | Finish,
+        grid: int,
+        count: int,
+        found: dict[str, Tensor | None],
+    ) -> None:
+        """Call a kernel of the C or Triton target with the tables it takes."""
+        tables: dict[str, Tensor | int] = {"count": count}
+        for name in step.tables if self.target == "c" else step.triton_tables:
+            match name:
+                case "pointers":
+                    tables[name] = bucket.pointers(self.tables)
+                case "shapes":
+                    tables[name] = bucket.shapes(self.tables)
+                case "scalars":
+                    tables[name] = bucket.scalars(self.tables)
+                case "totals":
+                    tables[name] = _some(self.totals)
+                case "count":
+                    pass
+                case _:
+                    tables[name] = _some(found[name])
+        if self.target == "c":
+            library = self.libraries[bucket.dtypes]
+            library.launch(step.name, count, [_some(tables[name]) for name in step.tables])
+        else:
+            gpu.launch(step, grid, tables, bucket.dtypes, bucket.aligned)
+
+
+def _last_sweep(steps: list[Step]) -> Sweep | None:
+    return next((step for step in reversed(steps) if isinstance(step, Sweep)), None)
+
+
+def _only(table: Tensor | None) -> Tensor | None:
+    """The one row of the totals."""
+    return None if table is None else table[0]
+
+
+def _some(table: Tensor | int | None) -> Tensor:
+    assert isinstance(table, Tensor)
+    return table
+
+
+def _make_temporaries(bucket: Bucket) -> None:
+    """Memory for what one sweep leaves to the next: per stream, one piece for all members, each
+    beginning at a multiple of 64 numbers."""
+    for stream in bucket.path.streams:
+        if stream.kind != "temporary":
+            continue
+        dtype = stored(stream.dtype, *bucket.dtypes)
+        shapes = [shape(stream.level, m.fact, m.choice.sizes) for m in bucket.members]
+        sizes = [_product(s) for s in shapes]
+        padded = [-(-size // 64) * 64 for size in sizes]
+        piece = torch.empty(sum(padded), dtype=dtype, device=bucket.device)
+        first = 0
+        for member, form, size, room in zip(bucket.members, shapes, sizes, padded, strict=True):
+            member.tensors[stream.name] = piece[first : first + size].view(form)
+            first += room
+
+
+def _product(form: tuple[int, ...]) -> int:
+    product = 1
+    for size in form:
+        product *= size
+    return product
+
+
+__all__ = ["Member", "Widths", "run"]

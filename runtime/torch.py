@@ -1,0 +1,184 @@
+"""The torch target: the plain form of a step, tensor by tensor; and matrix steps on every device.
+
+An element stream reaches a form as a (rows, cols) view in the arithmetic's dtype, one per row as
+(rows, 1), per column as (1, cols), any other cells as a vector, one per tensor as a number (0-d).
+Codes (integers) come as they are. What a form returns is written back in the stream's own dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .batch import Bucket, Member
+from .cells import kind
+from .dtypes import real
+from .path import Finish, Matrix, Stream, Sweep
+
+
+def sweep(
+    bucket: Bucket, step: Sweep, values: Tensor | None, totals: Tensor | None, partials: Tensor | None
+) -> None:
+    """One pass over every member; row k of `partials` is member k's."""
+    form = _form(step.torch)
+    for row, member in enumerate(bucket.members):
+        numbers = _numbers(step, member, _row(values, row), totals)
+        sizes = [member.choice.sizes[k] for k in step.sizes]
+        results = form(*_loads(bucket, step.loads, member), *numbers, *sizes)
+        stores, parts = results[: len(step.stores)], results[len(step.stores) :]
+        _write(bucket, step.stores, member, stores)
+        for column, part in enumerate(parts):
+            assert partials is not None
+            partials[row, column] = part
+
+
+def finish(
+    buckets: Sequence[Bucket],
+    step: Finish,
+    values: Tensor | None,
+    totals: Tensor | None,
+    partials: Tensor | None,
+) -> None:
+    """Combine what the sweep left, then run the form: per tensor, or once for all of them."""
+    if step.level == "global":
+        assert totals is not None
+        for column, how, part in step.completes:
+            assert partials is not None
+            totals[column] = _combine(how, partials[:, part])
+        for column, how, value in step.gathers:
+            assert values is not None
+            totals[column] = _combine(how, values[:, value])
+        _compute(buckets[0], step, buckets[0].members[0], values, totals, totals)
+        return
+    (bucket,) = buckets
+    for row, member in enumerate(bucket.members):
+        mine = _row(values, row)
+        for column, how, part in step.completes:
+            assert partials is not None and mine is not None
+            mine[column] = _combine(how, partials[row : row + 1, part])
+        _compute(bucket, step, member, mine, totals, mine)
+
+
+def _compute(
+    bucket: Bucket,
+    step: Finish,
+    member: Member,
+    values: Tensor | None,
+    totals: Tensor | None,
+    slots: Tensor | None,
+) -> None:
+    if not step.results and not step.stores:
+        return
+    mine = None if step.level == "global" else values
+    form = _form(step.torch)
+    results = form(*_loads(bucket, step.loads, member), *_numbers(step, member, mine, totals))
+    for column, result in zip(step.results, results[len(step.stores) :], strict=True):
+        assert slots is not None
+        slots[column] = result
+    _write(bucket, step.stores, member, results[: len(step.stores)])
+
+
+_COMBINE: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum": torch.sum,
+    "max": torch.amax,
+    "min": torch.amin,
+}
+
+
+def _combine(how: str, parts: Tensor) -> Tensor:
+    return _COMBINE[how](parts)
+
+
+# ---------------------------------------------------------------- matrices
+
+
+def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor | None) -> None:
+    """Whole tensors, those of one shape stacked."""
+    form = _form(step.torch)
+    stacks: dict[tuple[object, ...], list[int]] = {}
+    for row, member in enumerate(bucket.members):
+        key = (member.fact.rows, member.fact.cols, member.choice.sizes)
+        stacks.setdefault(key, []).append(row)
+    for rows in stacks.values():
+        members = [bucket.members[row] for row in rows]
+        columns = zip(*(_loads(bucket, step.loads, member) for member in members), strict=True)
+        loads = [_stack(column) for column in columns]
+        numbers = zip(
+            *(_numbers(step, m, _row(values, row), totals) for m, row in zip(members, rows, strict=True)),
+            strict=True,
+        )
+        like = loads[0]
+        stacked = [_numbers_stack(column, like) for column in numbers]
+        results = form(*loads, *stacked)
+        for place, member in enumerate(members):
+            _write(bucket, step.stores, member, [result[place] for result in results])
+
+
+def _stack(tensors: tuple[Tensor, ...]) -> Tensor:
+    if tensors[0].ndim == 0:
+        return torch.stack(tensors).view(-1, 1, 1)
+    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
+
+
+def _numbers_stack(numbers: tuple[Any, ...], like: Tensor) -> Tensor:
+    column = [torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in numbers]
+    return torch.stack(column).view(-1, 1, 1)
+
+
+# ---------------------------------------------------------------- reading and writing
+
+
+def _form(form: Callable[..., Any] | None) -> Callable[..., Any]:
+    if form is None:
+        raise ValueError("this step has no torch form")
+    return form
+
+
+def _row(table: Tensor | None, row: int) -> Tensor | None:
+    return None if table is None else table[row]
+
+
+def _loads(bucket: Bucket, names: Sequence[str], member: Member) -> list[Tensor]:
+    streams = {stream.name: stream for stream in bucket.path.streams}
+    return [_seen(streams[name], member, bucket.dtypes[0]) for name in names]
+
+
+def _seen(stream: Stream, member: Member, param: torch.dtype) -> Tensor:
+    tensor = _shaped(stream, member, member.tensors[stream.name])
+    return tensor.to(real(param)) if tensor.is_floating_point() else tensor
+
+
+def _shaped(stream: Stream, member: Member, tensor: Tensor) -> Tensor:
+    match kind(stream.level):
+        case "element":
+            return tensor.view(member.fact.rows, member.fact.cols)
+        case "rows":
+            return tensor.view(-1, 1)
+        case "cols":
+            return tensor.view(1, -1)
+        case _:
+            return tensor
+
+
+def _numbers(
+    step: Sweep | Finish | Matrix, member: Member, values: Tensor | None, totals: Tensor | None
+) -> list[Any]:
+    """Host scalars as floats, slots as 0-d tensors, in the order that the form takes them."""
+    numbers: list[Any] = [member.choice.scalars[k] for k in step.scalars]
+    for table, columns in ((values, step.values), (totals, step.totals)):
+        for column in columns:
+            assert table is not None
+            numbers.append(table[column].clone())
+    return numbers
+
+
+def _write(
+    bucket: Bucket, names: Sequence[str], member: Member, results: Sequence[Tensor]
+) -> None:
+    streams = {stream.name: stream for stream in bucket.path.streams}
+    for name, result in zip(names, results, strict=True):
+        target = _shaped(streams[name], member, member.tensors[name])
+        target.copy_(result)
