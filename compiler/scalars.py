@@ -1,6 +1,6 @@
 """Names for host operands that a reader recognises.
 
-    1 - beta1 -> one_minus_beta1        lr / c1 -> lr_over_c1        lr * weight_decay -> lr_weight_decay
+    1 - beta1 -> one_minus_beta1    1 / (1 - beta1^t) -> inverse_correction_beta1    lr / c -> lr_over_c
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def _words(expr: Expr) -> str:
             return "one"
         case Const(value=2):
             return "two"
+        case Apply(op="sub", args=(Const(value=1), Apply(op="pow", args=(a, Read(name="t"))))):
+            return _after("correction", a)
         case Apply(op="sub", args=(a, b)):
             return _pair(a, "minus", b)
         case Apply(op="add", args=(a, b)):
@@ -41,7 +43,7 @@ def _words(expr: Expr) -> str:
         case Apply(op="mul", args=(a, b)):
             return _pair(a, "", b)
         case Apply(op="div", args=(Const(value=1), b)):
-            return _after("one_over", b)
+            return _after("inverse", b)
         case Apply(op="div", args=(a, b)):
             return _pair(a, "over", b)
         case Apply(op="pow", args=(a, b)):

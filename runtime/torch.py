@@ -8,6 +8,7 @@ Codes (integers) come as they are. What a form returns is written back in the st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,7 +27,9 @@ def sweep(
     form = _form(step.torch)
     for row, member in enumerate(bucket.members):
         numbers = _numbers(step, member, _row(values, row), totals)
-        sizes = [member.choice.sizes[k] for k in step.sizes]
+        sizes: list[Any] = [member.choice.sizes[k] for k in step.sizes]
+        if _takes_dtype(form):
+            sizes.append(bucket.dtypes[0])
         results = form(*_loads(bucket, step.loads, member), *numbers, *sizes)
         stores, parts = results[: len(step.stores)], results[len(step.stores) :]
         _write(bucket, step.stores, member, stores)
@@ -75,10 +78,11 @@ def _compute(
     mine = None if step.level == "global" else values
     form = _form(step.torch)
     results = form(*_loads(bucket, step.loads, member), *_numbers(step, member, mine, totals))
-    for column, result in zip(step.results, results[len(step.stores) :], strict=True):
+    made, stored = results[: len(step.results)], results[len(step.results) :]
+    for column, result in zip(step.results, made, strict=True):
         assert slots is not None
         slots[column] = result
-    _write(bucket, step.stores, member, results[: len(step.stores)])
+    _write(bucket, step.stores, member, stored)
 
 
 _COMBINE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -135,6 +139,12 @@ def _form(form: Callable[..., Any] | None) -> Callable[..., Any]:
     if form is None:
         raise ValueError("this step has no torch form")
     return form
+
+
+@cache
+def _takes_dtype(form: Callable[..., Any]) -> bool:
+    """Whether a form asks for the parameter's dtype, as its last argument, to round to it."""
+    return "dtype" in form.__code__.co_varnames[: form.__code__.co_argcount]
 
 
 def _row(table: Tensor | None, row: int) -> Tensor | None:

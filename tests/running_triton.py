@@ -1,26 +1,43 @@
-"""Running plans as Triton kernels in Triton's interpreter, without a GPU and without the runtime.
+"""Running Triton kernels in Triton's interpreter, without a GPU.
 
-    TRITON_INTERPRET=1 must be set before triton is first imported, so this runs in a process of
-    its own: `python -m running_triton CASE...` prints the names of the cases that agree with the
-    program evaluated in float64, and fails on the first that does not.
+    TRITON_INTERPRET=1 python tests/running_triton.py    prints {case: largest error} as JSON
+
+TRITON_INTERPRET must be set before triton is first imported, so this is a process of its own, and
+one process does all cases. Its cases:
+
+    plan/...        programs written by hand, against their graphs evaluated in float64
+    function/...    runtime/elementary.py against numpy
+    optimizer/...   every prebuilt optimizer, three steps, against its torch form
+
+The interpreter truncates where it stores a float32 as bfloat16 (a GPU rounds to nearest even), so
+no case stores bfloat16; the AOT tests cover those kernels.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib.util
-import sys
+import json
+import pkgutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
-from running_plans import Tensor, allocate, cell_shape, fact
+from hand_programs import SPAN, adamw, lamb, per_cell
+from running_plans import Tensor, allocate, cell_shape, expected, fact
 
+import stepc.generated
 from stepc.compiler.emit.triton import kernel_of
 from stepc.compiler.emit.triton_frame import KernelText
+from stepc.compiler.ir import Program
 from stepc.compiler.plan import Plan, Sweep
+from stepc.compiler.schedule import schedule
+from stepc.dsl.levels import COLS, GLOBAL, ROWS, Level
+from stepc.dsl.model import Const, Read
+from stepc.runtime import elementary, use_target
 
 HEAD = "from __future__ import annotations\n\nfrom stepc.runtime.kernel import kernel\n"
 BLOCK = 1024
@@ -111,5 +128,108 @@ def _tasks(
     return tasks, spans
 
 
-if __name__ == "__main__":
-    print(sys.argv[1:])
+
+
+# ---------------------------------------------------------------- plans
+
+HYPERS = {
+    "grad_scale": 1.0, "beta1": 0.9, "alpha1": 0.1, "beta2": 0.99, "alpha2": 0.01, "eps": 1e-6,
+    "correction2": 3.0, "decay": 0.99, "rate": 0.01, "lr": 0.1, "n": 4,
+}  # fmt: skip
+SHAPES = ((40, 37), (8, 1024), (4, 1), (16, 3000))
+
+
+def plans() -> Iterator[tuple[str, Program]]:
+    four = Read("hyper", "n", level=GLOBAL, host=True, span=SPAN)
+    levels = {
+        "rows": ROWS,
+        "cols": COLS,
+        "heads": Level("heads", (four,)),
+        "chunks of 256": Level("chunks", (Const(256, level=GLOBAL, host=True, span=SPAN),)),
+        "chunks of 300": Level("chunks", (Const(300, level=GLOBAL, host=True, span=SPAN),)),
+    }
+    yield "flat", adamw()
+    yield "two passes", lamb()
+    yield from ((name, per_cell(level)) for name, level in levels.items())
+
+
+def plan_error(program: Program) -> float:
+    """The largest relative error over all streams of all tensors, after one step."""
+    rng = np.random.default_rng(3)
+    tensors = [Tensor(rows, cols, {}) for rows, cols in SHAPES]
+    for tensor in tensors:
+        for stream in program.streams:
+            values = rng.normal(size=cell_shape(stream.level, tensor, HYPERS)[0])
+            positive = np.abs(values) if stream.name == "v" else values
+            tensor.streams[stream.name] = positive.astype(np.float32)
+    want = expected(program, copy.deepcopy(tensors), HYPERS)
+    run_triton(schedule(program), tensors, HYPERS)
+    return max(
+        float(np.max(np.abs(tensor.streams[name] - values) / (np.abs(values) + 1e-3)))
+        for tensor, streams in zip(tensors, want, strict=True)
+        for name, values in streams.items()
+    )
+
+
+# ---------------------------------------------------------------- functions
+
+RANGE = np.concatenate([np.linspace(-20, 20, 1001), [0.0, 1e-6, -1e-6, 3e-5, 0.5, -0.5, 2.5]])
+PAIRS: dict[str, Callable[..., np.ndarray]] = {
+    "modulo": np.mod, "atan2": np.arctan2, "larger": np.maximum, "smaller": np.minimum,
+}  # fmt: skip
+SINGLE: dict[str, Callable[..., np.ndarray]] = {
+    "sign": np.sign, "round_even": np.round, "cbrt": np.cbrt, "log1p": np.log1p, "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0), "tan": np.tan, "atan": np.arctan,
+}  # fmt: skip
+
+
+def functions() -> Iterator[tuple[str, float]]:
+    x = RANGE.astype(np.float32)
+    y = np.roll(x, 17)
+    for name, truth in SINGLE.items():
+        given = np.abs(x) if name == "log1p" else x
+        yield name, _error(_call(name, given), truth(given.astype(np.float64)))
+    for name, truth in PAIRS.items():
+        below = np.where(y == 0, np.float32(1), y) if name == "modulo" else y
+        yield name, _error(_call(name, x, below), truth(x.astype(float), below.astype(float)))
+    yield "power", _error(
+        _call("power", np.abs(x), y / 10), np.power(np.abs(x).astype(float), (y / 10).astype(float))
+    )
+    nan = np.array([np.nan, 1.0, np.nan], np.float32)
+    other = np.array([1.0, np.nan, np.nan], np.float32)
+    lost = [
+        ~np.isnan(_call(name, nan, other)).all() for name in ("larger", "smaller")
+    ] + [not np.isnan(_call("sign", nan)[0])]
+    yield "nan passes", float(any(lost))
+
+
+def _call(name: str, *args: np.ndarray) -> np.ndarray:
+    """A device function on arrays: the interpreter's tensors wrap numpy's."""
+    import triton
+
+    module = module_of([], "caller")
+    parameters = ", ".join(f"x{k}" for k in range(len(args)))
+    text = [
+        "import triton", "import triton.language as tl",
+        f"from stepc.runtime.elementary import {name}",
+        f"{name} = getattr({name}, 'compiled', {name})",
+        "@triton.jit", f"def call(out, {parameters}, N: tl.constexpr):",
+        "    at = tl.arange(0, N)",
+        *(f"    x{k} = tl.load(x{k} + at)" for k in range(len(args))),
+        f"    tl.store(out + at, {name}({parameters}))",
+    ]  # fmt: skip
+    path = Path(module.__file__ or "").with_name(f"call_{name}.py")
+    path.write_text("\n".join(text))
+    spec = importlib.util.spec_from_file_location(f"call_{name}", path)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    size = triton.next_power_of_2(len(args[0]))
+    padded = [torch.from_numpy(np.resize(a, size).astype(np.float32)) for a in args]
+    out = torch.empty(size)
+    made.call[(1,)](out, *padded, N=size)
+    return out.numpy()[: len(args[0])]
+
+
+def _error(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.max(np.abs(found - truth) / (np.abs(truth) + 1e-12)))

@@ -63,8 +63,8 @@ def _bounds(bounds: Bounds) -> list[str]:
     parts = [f"low={bounds.low!r}"] if bounds.low != float("-inf") else []
     if bounds.high != float("inf"):
         parts.append(f"high={bounds.high!r}")
-        if not bounds.high_closed:
-            parts.append("high_closed=False")
+    if not bounds.high_closed:
+        parts.append("high_closed=False")
     if bounds.low != float("-inf") and not bounds.low_closed:
         parts.append("low_closed=False")
     return parts

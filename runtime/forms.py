@@ -1,0 +1,78 @@
+"""What the torch forms of steps call: values of cells carried to elements, and back, and rounding.
+
+    reduce(x, "amax", "chunks", 256)         one value per chunk, from a (rows, cols) tensor
+    spread(scale, "chunks", 256, like=x)     each chunk's value at each of its elements
+
+Cells are numbered along the flattened tensor; the last chunk, and tiles at the edges, may be partial.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+_NEUTRAL = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}
+
+
+def reduce(x: Tensor, how: str, level: str, *sizes: int) -> Tensor:
+    """`sum`, `amax` or `amin` over every cell of a (rows, cols) tensor, as a vector."""
+    cells = _cells(x, level, sizes, _NEUTRAL[how])
+    return getattr(torch, how)(cells, dim=1)
+
+
+def spread(x: Tensor, level: str, *sizes: int, like: Tensor) -> Tensor:
+    """A vector of one value per cell as a tensor of the shape of `like`."""
+    rows, cols = like.shape
+    match level, sizes:
+        case "heads", (_,):
+            return x.repeat_interleave(rows // max(len(x), 1), 0).unsqueeze(1).expand(rows, cols)
+        case "chunks", (length,):
+            return x.repeat_interleave(length)[: rows * cols].view(rows, cols)
+        case "tiles", (height, width):
+            tiles = x.view(-(-rows // height), -(-cols // width))
+            tall = tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)
+            return tall[:rows, :cols]
+        case _:
+            raise ValueError(f"no such cells: {level}{sizes}")
+
+
+def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Tensor:
+    """One row per cell, padded with what does not count."""
+    rows, cols = x.shape
+    match level, sizes:
+        case "heads", (heads,):
+            return x.reshape(heads, -1)
+        case "chunks", (length,):
+            return pad(x.reshape(-1), (0, -x.numel() % length), value=neutral).view(-1, length)
+        case "tiles", (height, width):
+            whole = pad(x, (0, -cols % width, 0, -rows % height), value=neutral)
+            tiles = whole.unflatten(1, (-1, width)).unflatten(0, (-1, height))
+            return tiles.transpose(1, 2).reshape(-1, height * width)
+        case _:
+            raise ValueError(f"no such cells: {level}{sizes}")
+
+
+# ---------------------------------------------------------------- stochastic rounding
+
+_MASK = 0xFFFFFFFF
+
+
+def round_stochastic(x: Tensor, key: float, dtype: torch.dtype) -> Tensor:
+    """Rounded to bfloat16, up with the probability of the bits cut off, by a hash of the key and the
+    element's place; unchanged for other dtypes."""
+    if dtype is not torch.bfloat16:
+        return x
+    place = torch.arange(x.numel(), device=x.device).view(x.shape)
+    chance = _mixed((place & _MASK) * 0x9E3779B1 + int(key) + _mixed(place >> 32)) & 0xFFFF
+    bits = (x.view(torch.int32).to(torch.int64) & _MASK) + chance & 0xFFFF0000
+    signed = torch.where(bits > 0x7FFFFFFF, bits - 0x100000000, bits).to(torch.int32)
+    return torch.where(torch.isfinite(x), signed.view(torch.float32), x)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """Murmur3's finalizer on 32 bits, in 64-bit integers."""
+    x = x & _MASK
+    x = (x ^ x >> 16) * 0x85EBCA6B & _MASK
+    x = (x ^ x >> 13) * 0xC2B2AE35 & _MASK
+    return x ^ x >> 16
