@@ -35,11 +35,42 @@ def matrix_region(roots: Sequence[Node]) -> frozenset[Node]:
     judged: set[Node] = set()
     for node in nodes:  # a reduction over the result, and what waits for it
         waits = node.level.is_coarse and any(arg in region or arg in judged for arg in node.args)
-        if waits and node not in region:
+        if (waits and node not in region) or any(arg in judged for arg in node.args):
             judged.add(node)
-        elif any(arg in judged for arg in node.args):
-            judged.add(node)
-    return frozenset(region | judged)
+    region |= judged
+    region |= _inner(nodes, region)
+    region |= _merging(nodes, region)
+    return frozenset(region)
+
+
+def _inner(nodes: list[Node], region: set[Node]) -> set[Node]:
+    """What only the region reads, made from what it takes in anyway: `u*u` beside `u`."""
+    users: dict[Node, set[Node]] = {}
+    for node in nodes:
+        for arg in node.args:
+            users.setdefault(arg, set()).add(node)
+    inputs = {arg for n in region for arg in n.args if arg not in region}
+    return {
+        node
+        for node in inputs
+        if node.args
+        and users[node] <= region
+        and all(arg.is_host or arg in region or arg in inputs for arg in node.args)
+    }
+
+
+def _merging(nodes: list[Node], region: set[Node]) -> set[Node]:
+    """Arithmetic that makes one result of several of the region's: fewer tensors leave it."""
+    pure: set[Node] = set()
+    for node in nodes:
+        inside = [arg for arg in node.args if not arg.is_host]
+        if node not in region and inside and all(a in region or a in pure for a in inside):
+            pure.add(node)
+    taken = {n for n in pure if len({a for a in n.args if not a.is_host}) > 1}
+    for node in reversed(nodes):
+        if node in taken:
+            taken |= {arg for arg in node.args if arg in pure}
+    return taken
 
 
 def _is_matrix(node: Node) -> bool:

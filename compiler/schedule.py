@@ -22,6 +22,7 @@ from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import Level
 from .ir import REDUCTIONS, Program, Tree, leaves, ordered
 from .plan import Plan, Sweep, bytes_per_element
+from .region import matrix_region
 from .stages import stages
 from .sweeps import CannotSchedule, Sequence, build
 
@@ -56,7 +57,9 @@ def schedule_all(tree: Tree) -> tuple[Plan, ...]:
 
 
 def _barriers(program: Program) -> int:
-    """How many passes must end before the last one can begin."""
+    """How many passes must end before the last one can begin; a matrix step counts once."""
+    if matrix_region([s.value for s in program.stores]):
+        return 1
     stage = stages(s.value for s in program.stores)
     swept = [stage[s.value] for s in program.stores if not s.stream.level.is_coarse]
     ended = [stage[n] - 1 for n in stage if n.op in REDUCTIONS and stage[n] > 0]

@@ -16,7 +16,7 @@ from lark import Token, Tree
 from . import syntax
 from .build_steps import StepBuilder, arguments, present, text
 from .diagnostics import Report
-from .limits import check_section
+from .limits import check_content, check_section
 from .source import Source, Span
 
 
@@ -34,6 +34,7 @@ class Builder(StepBuilder):
     # ------------------------------------------------------------ declarations
 
     def file(self, span: Span, doc: Token | None, *declarations: syntax.Declaration) -> syntax.File:
+        check_content(declarations, self.source, self.report)
         lines = self.source.text.split("\n")
         whole = Span(self.source, 1, 1, len(lines), len(lines[-1]) + 1)
         return syntax.File(text(doc), declarations, span=whole)

@@ -16,14 +16,14 @@ than the tensor; or an array of its own, for `matrix(a, b)`, `vector(n)` and the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .levels import Level
-from .model import Expr
+from .model import Expr, Read
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +37,18 @@ class Cells:
 
     kind: str
     sizes: tuple[int, ...] = ()
-    written: tuple[Expr, ...] = ()
+    written: tuple[Expr, ...] = field(default=(), compare=False)
+
+    @property
+    def axes(self) -> tuple[Expr | str, ...]:
+        """What the axes of a matrix or vector are called: a fact by its name."""
+        match self.kind:
+            case "element":
+                return "rows", "cols"
+            case "rows" | "cols":
+                return (self.kind,)
+            case _:
+                return tuple(size.name if isinstance(size, Read) else size for size in self.written)
 
     @property
     def is_coarse(self) -> bool:
@@ -193,7 +204,7 @@ def _reshaped(value: Value, to: Cells, shape: Shape) -> Value:
 def _axis(have: Cells, to: Cells, vector: Array, wanted: tuple[int, ...]) -> int:
     """The axis of a matrix that a vector runs along: by the names of the sizes, then by the sizes;
     the last one if both fit."""
-    same = [axis for axis, size in enumerate(to.written) if (size,) == have.written]
+    same = [axis for axis, size in enumerate(to.axes) if (size,) == have.axes]
     if len(same) == 1:
         return same[0]
     return 1 if wanted[1] == len(vector) else 0

@@ -11,6 +11,7 @@ Each check adds to a report. What the grammar itself refuses is explained by mis
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from lark import Token, Tree
 
@@ -32,6 +33,12 @@ def check_size(source: Source, report: Report) -> None:
     if size > MAX_CHARACTERS:
         start = Span(source, 1, 1, 1, 1)
         report.error("E005", "the text is larger than 64 kB", start, "no spec needs that much")
+
+
+def check_content(declarations: Sequence[object], source: Source, report: Report) -> None:
+    if not declarations:
+        advice = "`stepc new my.opt --from AdamW` writes one to start with"
+        report.error("E004", "there is nothing here", Span(source, 1, 1, 1, 1), advice)
 
 
 def check_depth(tree: Tree[Token], source: Source, report: Report) -> None:

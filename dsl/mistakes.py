@@ -162,7 +162,12 @@ def _other_language(place: Place) -> Diagnostic | None:
             place.span(before, place.token),
         )
     starts_line = "SKIP" in place.accepts or len(place.line) == 1
-    if "ARROW" not in place.accepts and starts_line and first in FOREIGN_WORDS and first.type in ("NAME", "IF", "ELSE"):
+    if (
+        "ARROW" not in place.accepts
+        and starts_line
+        and first in FOREIGN_WORDS
+        and first.type in ("NAME", "IF", "ELSE")
+    ):
         advice = FOREIGN_WORDS[first]
         return place.error("E118", f"no line begins with `{first}`", advice, place.span(first))
     return None

@@ -23,12 +23,11 @@ from . import syntax
 from .build import build
 from .diagnostics import Report
 from .indent import LINE_ENDS, Indentation
-from .limits import check_depth, check_size
+from .limits import check_content, check_depth, check_size
 from .mistakes import explain
-from .source import Source, Span
+from .source import Source
 
 MAX_ERRORS = 20
-_NOTHING = "`stepc new my.opt --from AdamW` writes one to start with"
 STARTS = ("file", "composition_text", "codec_text")
 
 
@@ -86,7 +85,7 @@ def _read(source: Source, start: str, report: Report) -> Tree[Token] | None:
     reader = lark.parse_interactive(source.text, start=start)
     tokens: list[Token] = list(reader.lexer_thread.lex(reader.parser_state))
     if not tokens:
-        report.error("E004", "there is nothing here", Span(source, 1, 1, 1, 1), _NOTHING)
+        check_content((), source, report)
         return None
     tokens.append(Token.new_borrow_pos("$END", "", tokens[-1]))
     result: Tree[Token] | None = None
@@ -140,16 +139,16 @@ def _resume(reader: Any, tokens: list[Token], at: int) -> int:
 
 def _unwind(state: Any, depth: int) -> tuple[tuple[str, str], ...] | None:
     """Drop what is unfinished, up to where a line can begin; what can stand there for it."""
-    rows = state.parse_conf.states
+    rows, reached = state.parse_conf.states, _depth(state.value_stack)
     while True:
-        if _depth(state.value_stack) <= depth:
+        if reached <= depth:
             for kinds, stand_in in _STAND_INS:
                 if _shifts(rows, state.position, kinds):
                     return stand_in
         if not state.value_stack:
             return None
         state.state_stack.pop()
-        state.value_stack.pop()
+        reached -= _step(state.value_stack.pop())
 
 
 def _shifts(

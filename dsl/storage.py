@@ -72,7 +72,7 @@ def linear_table(bits: int, signed: bool) -> Array:
 
 def nearest(values: Array, table: Array) -> Array:
     """For each value the place of the nearest in the table, the lower one of two."""
-    return np.array([int(np.argmin(np.abs(table - value))) for value in values], dtype=int)
+    return np.abs(values[:, None] - table[None, :]).argmin(axis=1)
 
 
 def dynamic8(values: Array, block: int, signed: bool) -> Array:

@@ -11,12 +11,16 @@ from collections.abc import Collection
 
 from lark import Token
 
-DECLARATIONS: tuple[str, ...] = tuple("import optimizer modifier def schedule roles partition grouping".split())
+DECLARATIONS: tuple[str, ...] = tuple(
+    "import optimizer modifier def schedule roles partition grouping".split()
+)
 MEMBERS: tuple[str, ...] = tuple(
     "paper hyper state quantize round roles partition grouping layout requires gradients input"
     " needs let replace active on view route".split()
 )
-STATEMENTS: tuple[str, ...] = tuple("when otherwise first every repeat skip reset guard return".split())
+STATEMENTS: tuple[str, ...] = tuple(
+    "when otherwise first every repeat skip reset guard return".split()
+)
 
 VALUES = frozenset("NAME NUMBER INF STRING LPAR".split())
 """Tokens that begin a value and nothing else."""

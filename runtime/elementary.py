@@ -42,8 +42,8 @@ def sign(x):
 @kernel
 def modulo(a, b):
     """a - b * floor(a / b): the sign is b's."""
-    rest = a - b * tl.floor(a / b)
-    return tl.where(rest == b, 0.0, rest)
+    rest = a % b
+    return tl.where((rest != 0.0) & ((rest < 0.0) != (b < 0.0)), rest + b, rest)
 
 
 @kernel

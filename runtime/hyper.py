@@ -86,7 +86,7 @@ def check_agreement(
                 raise ValueError(
                     f"{optimizer}: {hyper.name} must be the same in all parameter groups, for it "
                     f"reaches a value they share; group 0 has {groups[0][hyper.name]!r}, "
-                    f"group {number} has {group[hyper.name]!r}"
+                    f"group {number} has {group[hyper.name]!r} (E601)"
                 )
 
 

@@ -1,7 +1,7 @@
 """Options of the test run, the `.case` format, and the directory of test aids on the path.
 
-    pytest --update       rewrites the expected part of every .case file that is run
-    pytest --fuzz 1000000 mutated texts for test_fuzz.py instead of 20000
+pytest --update       rewrites the expected part of every .case file that is run
+pytest --fuzz 1000000 mutated texts for test_fuzz.py instead of 20000
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from stepc.compiler.plan import Plan, Sweep
 from stepc.compiler.schedule import schedule
 from stepc.dsl.levels import COLS, GLOBAL, ROWS, Level
 from stepc.dsl.model import Const, Read
-from stepc.runtime import elementary, use_target
+from stepc.runtime import CompiledOptimizer, use_target
 
 HEAD = "from __future__ import annotations\n\nfrom stepc.runtime.kernel import kernel\n"
 BLOCK = 1024
@@ -184,6 +184,7 @@ SINGLE: dict[str, Callable[..., np.ndarray]] = {
 
 
 def functions() -> Iterator[tuple[str, float]]:
+    np.seterr(divide="ignore", invalid="ignore")  # branches not taken
     x = RANGE.astype(np.float32)
     y = np.roll(x, 17)
     for name, truth in SINGLE.items():
@@ -232,4 +233,62 @@ def _call(name: str, *args: np.ndarray) -> np.ndarray:
 
 
 def _error(found: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.max(np.abs(found - truth) / (np.abs(truth) + 1e-12)))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(found - truth) / (np.abs(truth) + 1e-12)
+    return float(np.max(np.where(found == truth, 0, error)))
+
+
+# ---------------------------------------------------------------- optimizers
+
+WEIGHTS = {"layers.0.attn.q_proj.weight": (24, 32), "embed.weight": (70, 67), "norm.bias": (45,)}
+ARGUMENTS = {"AdamMini": {"num_heads": 4}}
+STEPS = 3
+
+
+def optimizers() -> Iterator[type[CompiledOptimizer]]:
+    """Every prebuilt optimizer."""
+    for found in pkgutil.iter_modules(stepc.generated.__path__):
+        module = importlib.import_module(f"stepc.generated.{found.name}")
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and value.__module__ == module.__name__:
+                yield value
+
+
+def optimizer_error(kind: type[CompiledOptimizer], dtype: torch.dtype) -> float:
+    """How far three steps in Triton and in torch end apart, in units of the steps taken."""
+    ends = {target: trained(kind, dtype, target) for target in ("triton", "torch")}
+    start = weights(dtype)
+    return max(
+        float((a - b).abs().max() / ((b - s).abs().max() + 1e-12))
+        for a, b, s in zip(ends["triton"], ends["torch"], start, strict=True)
+    )
+
+
+def weights(dtype: torch.dtype) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return [torch.randn(shape, generator=generator, dtype=dtype) for shape in WEIGHTS.values()]
+
+
+def trained(kind: type[CompiledOptimizer], dtype: torch.dtype, target: str) -> list[torch.Tensor]:
+    params = [torch.nn.Parameter(w) for w in weights(dtype)]
+    optimizer = kind(list(zip(WEIGHTS, params, strict=True)), **ARGUMENTS.get(kind.__name__, {}))
+    generator = torch.Generator().manual_seed(6)
+    with use_target(target):
+        for _ in range(STEPS):
+            for param in params:
+                param.grad = torch.randn(param.shape, generator=generator, dtype=dtype)
+            optimizer.step()
+    return [param.detach() for param in params]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    errors = {f"plan/{name}": plan_error(program) for name, program in plans()}
+    errors |= {f"function/{name}": error for name, error in functions()}
+    for kind in optimizers():
+        errors[f"optimizer/{kind.__name__}"] = optimizer_error(kind, torch.float32)
+    print(json.dumps(errors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Random syntax trees: every tree made here can be written down, and be read back as it was.
 
-    @given(files())
-    def test_round_trip(file): assert parse(Source("x", show(file))) == file
+@given(files())
+def test_round_trip(file): assert parse(Source("x", show(file))) == file
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def rule_lists(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 targets = names | node(s.Index, names, several(expressions | node(s.Slice, names, st.none()), 1, 2))
 settings_ = st.sampled_from(["=", "+=", "-=", "*=", "/="])
-assignments = node(s.Assign, several(targets, 1, 2), settings_, expressions | rule_lists(expressions))
+assignments = node(
+    s.Assign, several(targets, 1, 2), settings_, expressions | rule_lists(expressions)
+)
 simple = (
     node(s.Skip)
     | node(s.Reset, several(names, 1, 2))

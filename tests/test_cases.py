@@ -1,7 +1,8 @@
 """Every message, by example: tests/cases/errors/<code>.case, and <code>-<word>.case for more of it.
 
 A case is a spec text, a line `----`, and exactly what must be said about it. A first line
-`# file: NAME` reads that file of the folder made by `files` below. `pytest --update` rewrites.
+`# file: NAME` reads that file of the folder made by `files` below; `# groups: A; B` compiles the
+text and makes the optimizer with these parameter groups. `pytest --update` rewrites.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import HERE, Case
 
-from stepc.compiler.lower import refuse_unsupported
+import stepc
+from stepc.compiler.pipeline import plan
 from stepc.dsl.diagnostics import CODES, Diagnostic, SpecError
 from stepc.dsl.files import MAX_BYTES, read_source
 from stepc.dsl.load import load_source
 from stepc.dsl.source import Source
 
-ERRORS = sorted((HERE / "cases" / "errors").glob("*.case"))
+CASES = sorted((HERE / "cases" / "errors").glob("*.case"))
+IN_USE = [path for path in CASES if path.stem.startswith("E6")]
+ERRORS = [path for path in CASES if path not in IN_USE]
 SPEC = b"optimizer AdamW:\n    update:\n        direction = grad\n"
 
 
@@ -43,8 +48,26 @@ def read(given: str) -> tuple[Diagnostic, ...]:
     head, _, name = given.partition("\n")[0].partition("# file: ")
     source = read_source(name) if name and not head else Source("spec.opt", given)
     model = load_source(source)
-    refuse_unsupported(model)
+    plan(model)
     return model.warnings
+
+
+def use(given: str) -> None:
+    """Compile the text, and make an optimizer with the groups its first line has."""
+    written = given.partition("\n")[0].removeprefix("# groups:").split(";")
+    groups: list[dict[str, object]] = []
+    for group in written:
+        pairs = (pair.split("=") for pair in group.split(",") if pair.strip())
+        hypers = {name.strip(): float(value) for name, value in pairs}
+        groups.append({"params": [torch.zeros(2, requires_grad=True)], **hypers})
+    stepc.compile(given)(groups)
+
+
+@pytest.mark.parametrize("case", IN_USE, indirect=True, ids=lambda path: path.stem)
+def test_message_in_use(case: Case) -> None:
+    with pytest.raises(ValueError, match=code(case.path)) as raised:
+        use(case.given)
+    case.check(str(raised.value))
 
 
 @pytest.mark.usefixtures("files")
@@ -59,4 +82,4 @@ def test_message(case: Case) -> None:
 
 
 def test_every_code_has_a_case_and_every_case_a_code() -> None:
-    assert sorted({code(path) for path in ERRORS}) == sorted(CODES)
+    assert sorted({code(path) for path in ERRORS + IN_USE}) == sorted(CODES)

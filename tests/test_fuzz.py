@@ -23,10 +23,7 @@ SEED = 20_240_601
 PATHS = sorted((HERE / "sketches").glob("*.opt")) + sorted((HERE.parent / "specs").rglob("*.opt"))
 TEXTS = [path.read_text(encoding="utf-8") for path in PATHS]
 PIECES = [
-    piece + "\n"
-    for text in TEXTS
-    for piece in re.split(r"\n(?=\S)", text)
-    if 20 < len(piece) < 700
+    piece + "\n" for text in TEXTS for piece in re.split(r"\n(?=\S)", text) if 20 < len(piece) < 700
 ]
 TOKENS = sorted({token for text in TEXTS for token in re.findall(r"\w+|[^\w\s]+|\n *", text)})
 NOISE = "\t\r\n\0\"'#()[]{}:,.=+-*/@%^~<>!&|$?;\\ aT1_é−∞\u2028\U0001f600"
@@ -53,7 +50,9 @@ def _word(text: str, rng: random.Random) -> str:
     """Another token for one, or one more."""
     spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]+|\n *", text)]
     start, end = rng.choice(spans) if spans else (0, 0)
-    return text[:start] + rng.choice(TOKENS) + rng.choice(("", " ")) + text[rng.choice((start, end)) :]
+    return (
+        text[:start] + rng.choice(TOKENS) + rng.choice(("", " ")) + text[rng.choice((start, end)) :]
+    )
 
 
 def _lines(text: str, rng: random.Random) -> str:

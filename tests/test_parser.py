@@ -190,9 +190,7 @@ def _bracketed(node: Any) -> str:
         case Binary(op=op, left=left, right=right):
             return f"({_bracketed(left)} {op} {_bracketed(right)})"
         case Ternary(then=then, condition=condition, otherwise=otherwise):
-            return (
-                f"({_bracketed(then)} if {_bracketed(condition)} else {_bracketed(otherwise)})"
-            )
+            return f"({_bracketed(then)} if {_bracketed(condition)} else {_bracketed(otherwise)})"
         case Transpose(value=value):
             return f"({_bracketed(value)}.T)"
         case Index(value=value, items=(item,)):

@@ -7,8 +7,8 @@ and is a second opinion in tests.
         return param, m, v
 
 Arguments: the loads, then scalars, values, totals, sizes, last `dtype` (the parameter's) if the
-function rounds to it. Returned are the stores, then a sweep's partials or a finish's values.
-Shapes: elements (rows, cols), rows (rows, 1), cols (1, cols), other cells one-dimensional,
+function rounds to it. A sweep returns its stores, then its partials; a finish its values, then its
+stores. Shapes: elements (rows, cols), rows (rows, 1), cols (1, cols), other cells one-dimensional,
 which `spread` and `reduce` of runtime/forms.py carry to elements and back; per tensor 0-d. A matrix
 step takes stacks (batch, rows, cols) and scalars (batch, 1, 1).
 """
@@ -24,7 +24,7 @@ from ..ir import REDUCTIONS, Node
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
 from .body import Body, Line, straight_body
 from .expressions import expression
-from .layout import WIDTH, call, lines, tuple_of
+from .layout import WIDTH, call, lines
 from .names import identifier
 from .render import render
 from .spelling import fitted, spell
@@ -172,22 +172,21 @@ class _Writer:
             long = len(part) > WIDTH // 2
             before += fitted(f"{name} = {part}") if long else []
             short.append(name if long else part)
-        flat = f"return {', '.join(short)}{',' if len(short) == 1 else ''}"
-        if len(short) > 1 and len(flat) + 4 <= WIDTH:
+        flat = f"return {', '.join(short)}" if len(short) > 1 else f"return ({short[0]},)"
+        if len(flat) + 4 <= WIDTH:
             return [*before, flat]
-        whole = lines(call("return ", short), 4)
-        if len(short) == 1:
-            whole = lines(tuple_of("", short), 4)
-            whole[0] = whole[0].replace("(", "return (", 1)
-        return [*before, *(line[4:] for line in whole)]
+        return [*before, "return (", *(f"    {part}," for part in short), ")"]
 
     def _results(self) -> Iterator[tuple[str, str]]:
         """What is returned: a name to use where the expression is long, and the expression."""
-        for store in self.step.stores:
-            yield f"{store.stream.name}_stored", self._value(store.value, store.stream.level)
         if isinstance(self.step, Finish):
             for slot, node in self.step.values:
                 yield f"{slot.name}_value", self._value(node, slot.level)
+        for store in self.step.stores:
+            yield (
+                f"{identifier(store.stream.name)}_stored",
+                self._value(store.value, store.stream.level),
+            )
         if isinstance(self.step, Sweep):
             for partial in self.step.partials:
                 value = self._tensor(partial.value)
