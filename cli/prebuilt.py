@@ -53,5 +53,10 @@ def index(entries: Iterable[Entry]) -> str:
     imports = sorted(names, key=str.lower)
     return _INDEX.format(
         imports="\n".join(f"    from .{name.lower()} import {name} as {name}" for name in imports),
-        names="\n".join(f'    "{name}",' for name in sorted(names)),
+        names="\n".join(f'    "{name}",' for name in sorted(names, key=_rank)),
     )
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    """The linter's order of `__all__`: names all in capitals first."""
+    return not name.isupper(), name

@@ -9,46 +9,35 @@ Everything is float64, in the order of the text, for all tensors in lockstep: a 
 every tensor that reaches it before the next one runs, so a reduction `per global` sees them all.
 Values are rounded to their storage once, at the end of the step. It is meant to be read: nothing is
 fused, cached or reused, and it shares no code with the compiler.
+
+The expressions of one tensor are in visit.py, what happens to its values between steps is in
+writeback.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .cells import ELEMENT, GLOBAL, Array, Cells, Shape, Value, carry
-from .diagnostics import Diagnostic, SpecError
+from .cells import ELEMENT, GLOBAL, Array, Shape, Value, carry
 from .evaluate import reduce
-from .groups import check_group, hypers_of
+from .hyper_values import hyper_values
 from .model import (
-    Apply,
-    Assign,
-    Branch,
-    Expr,
-    Guard,
-    Model,
-    Read,
-    Repeat,
-    Reset,
-    Skip,
-    State,
-    Stmt,
-    When,
-    walk,
-)
-from .storage import kahan, read_back, round_to, stochastic
+    Apply, Assign, Expr, Guard, Model, Repeat, Reset, Skip, State, Stmt, When,
+)  # fmt: skip
+from .stages import STAGES, refuse, stage_of, statements
+from .storage import round_to
 from .visit import Keep, Visit, Waiting
-
-KAHAN, MASTER = "param.kahan", "param.master"
+from .writeback import create_state, read_param, real, write_param, write_state
 
 
 @dataclass(slots=True)
 class Tensor:
-    """A parameter. `value` holds values that `dtype` has; `group` is the place of its group;
-    without a `role` it has the one that the spec's rules find."""
+    """A parameter. `value` holds numbers that `dtype` has; `group` is the place of its group in
+    the list of groups; without a `role` it has the one that the spec's rules find."""
 
     name: str
     value: Array
@@ -57,12 +46,126 @@ class Tensor:
     role: str | None = None
 
 
-@dataclass(slots=True)
-class _Place:
-    """A tensor between steps: its steps taken, and whether it was called at all."""
+class Interpreter:
+    """Runs a model step by step. `groups` are dicts of hypers by the constructor's names; they may
+    be changed between steps, as a schedule does, and may hold `initial_lr` and `maximize`."""
 
-    index: int
-    tensor: Tensor
-    own: Keep
-    t: int = 0
-    called: bool = False
+    def __init__(
+        self,
+        model: Model,
+        tensors: Sequence[Tensor],
+        groups: Sequence[dict[str, Any]] = ({},),
+        seed: int = 0,
+    ):
+        refuse(model)
+        for group in groups:
+            hyper_values(model, group)
+        for tensor in tensors:
+            tensor.value = round_to(tensor.value, tensor.dtype)
+        self.model, self.tensors, self.groups, self.seed = model, tensors, groups, seed
+        self.t = [0] * len(tensors)
+        self._called = [False] * len(tensors)
+        self._own = [Keep() for _ in tensors]
+        self._group = [Keep() for _ in groups]
+        self._common = Keep()
+
+    # ------------------------------------------------------------ what is kept
+
+    @property
+    def states(self) -> list[dict[str, Array | float]]:
+        """Per tensor what storage reads back: states like the parameter in its shape, others as
+        one number per cell, host states as floats."""
+        return [
+            _shown(keep, tensor.value.shape)
+            for keep, tensor in zip(self._own, self.tensors, strict=True)
+        ]
+
+    @property
+    def group_states(self) -> list[dict[str, Array | float]]:
+        """The states that exist once per group."""
+        return [_shown(keep, ()) for keep in self._group]
+
+    @property
+    def global_states(self) -> dict[str, Array | float]:
+        """The states that exist once."""
+        return _shown(self._common, ())
+
+    # ------------------------------------------------------------ a step
+
+    def step(self, grads: Sequence[Array | None]) -> None:
+        """One call of the optimizer. Tensors without a gradient, and empty ones, are left alone."""
+        for keep in (*self._own, *self._group, self._common):
+            keep.begin()
+        with np.errstate(all="ignore"):
+            called = {
+                index: self._visit(index, np.asarray(grad, dtype=np.float64))
+                for index, (tensor, grad) in enumerate(zip(self.tensors, grads, strict=True))
+                if grad is not None and tensor.value.size
+            }
+            visits = list(called.values())
+            for stage in STAGES:
+                self._begin_states(visits, stage)
+                self._run([(visit, statements(visit.model, stage)) for visit in visits])
+            for index, visit in called.items():
+                self._finish(index, visit)
+
+    def _visit(self, index: int, grad: Array) -> Visit:
+        tensor, shape = self.tensors[index], Shape(self.tensors[index].value.shape)
+        if grad.shape != shape.axes:
+            raise ValueError(f"{tensor.name}: a gradient {grad.shape} for a tensor {shape.axes}")
+        group = self.groups[tensor.group]
+        hypers = hyper_values(self.model, group)
+        facts = {
+            "t": self.t[index] + 1,
+            "first": not self._called[index],
+            "base_lr": group.get("initial_lr") or hypers.get("lr", 1.0),
+            "name": tensor.name,
+            "numel": shape.numel,
+            "rows": shape.rows,
+            "cols": shape.cols,
+            "ndim": len(shape.axes),
+            "worker": 0,
+            "workers": 1,
+        }
+        grad = -grad if group.get("maximize") else grad
+        visit = Visit(
+            self.model, tensor.name, shape, facts, tensor.role, hypers,
+            start=read_param(self._own[index], tensor.value),
+            grad=Value(ELEMENT, grad.reshape(-1)),
+            own=self._own[index], group=self._group[tensor.group], common=self._common,
+        )  # fmt: skip
+        visit.follow_route()
+        return visit
+
+    def _begin_states(self, visits: list[Visit], stage: str) -> None:
+        """Give their initial values to states that are not there yet."""
+        named: dict[str, list[tuple[Visit, State]]] = {}
+        for visit in visits:
+            for state in visit.model.states:
+                if stage_of(visit.model, state) == stage and visit.lacks(state):
+                    named.setdefault(state.name, []).append((visit, state))
+        for wanted in named.values():
+            values = self._values([(visit, _initial(visit, state)) for visit, state in wanted])
+            for (visit, state), value in zip(wanted, values, strict=True):
+                create_state(visit, state, value, self._dtype(visit, state))
+
+    def _finish(self, index: int, visit: Visit) -> None:
+        tensor = self.tensors[index]
+        for state in visit.model.states:
+            write_state(visit, state, self._dtype(visit, state))
+        tensor.value = write_param(visit, tensor.value, tensor.dtype, self.seed, index)
+        self._called[index] = True
+        self.t[index] += not visit.ended
+
+    def _dtype(self, visit: Visit, state: State) -> str:
+        """Of a state that names none: float32, or float64 beside a float64 parameter."""
+        keep = visit.keep(state)
+        shared = zip(self.tensors, self._own, strict=True)
+        beside = [
+            tensor.dtype
+            for tensor, own in shared
+            if own is keep
+            or keep is self._common
+            or keep is self._group[tensor.group]
+        ]
+        return "float64" if "float64" in beside else "float32"

@@ -23,7 +23,17 @@ class PatternError(ValueError):
 
 def regex(pattern: str) -> str:
     """The Python regular expression to `re.search` in a name; raises PatternError."""
-    return "|".join(_alternative(part) for part in pattern.split("|"))
+    parts = [_alternative(part) for part in pattern.split("|")]
+    whole = [p[len(_BEFORE) : -len(_AFTER)] for p in parts if _is_word(p)]
+    if len(whole) < 2:
+        return "|".join(parts)
+    rest = [part for part in parts if not _is_word(part)]
+    return "|".join([f"{_BEFORE}(?:{'|'.join(whole)}){_AFTER}", *rest])
+
+
+def _is_word(regex: str) -> bool:
+    """Whether the alternative begins and ends at a border."""
+    return regex.startswith(_BEFORE) and regex.endswith(_AFTER)
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -211,7 +211,12 @@ def _partition_level(c: Context, table: s.RuleTable, rule: s.Rule) -> Level:
         case value:
             c.error("E211", "a partition's lines give levels", value.span, ", ".join(PLAIN_LEVELS))
             return UNKNOWN
-    if node.name == table.name:
-        c.error("E211", f"`{table.name}` is defined by itself", node.span)
+    if node.name in c.tables or isinstance(c.library.find(node.name, span.source), s.RuleTable):
+        c.error(
+            "E211",
+            f"`{node.name}` is a partition, and `{table.name}` is made of plain levels",
+            node.span,
+            ", ".join(PLAIN_LEVELS),
+        )
         return UNKNOWN
     return granule(c, node, expression)

@@ -49,6 +49,13 @@ def block_of(step: Sweep | Finish) -> int:
     return _SUMMING_BLOCK if isinstance(step, Sweep) and step.partials else _BLOCK
 
 
+def warps_of(step: Sweep | Finish) -> int:
+    """Warps per program: four, but one for every 256 elements where a tile is a cell."""
+    if isinstance(step, Sweep) and step.triton_block:
+        return max(1, step.triton_block // 256)
+    return 4
+
+
 def task_size(sweep: Sweep) -> int:
     """Elements per task; a multiple of the tile's length."""
     return _TILES * (_BLOCK if sweep.triton_block else block_of(sweep))
@@ -78,7 +85,7 @@ def launch(
     names = code.co_varnames[: code.co_argcount]
     given = {name: constants[name] for name in names if name in constants}
     if not interpreted():
-        given["num_warps"] = min(4, max(1, block // 256))
+        given["num_warps"] = warps_of(step)
     args = [tables[name] for name in step.triton_tables]
     with _on(next(table.device for table in args if isinstance(table, Tensor))):
         function.compiled[(grid,)](*args, **given)

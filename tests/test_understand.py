@@ -384,3 +384,32 @@ def test_every_mistake_is_said_at_once_and_in_order() -> None:
         load((HERE / "cases" / "errors" / "E205.case").read_text().partition("\n----\n")[0] + "\n")
     spans = [d.span.line for d in raised.value.diagnostics if d.span is not None]
     assert len(spans) == 3 and spans == sorted(spans)
+
+
+# ---------------------------------------------------------------- the hardest specs
+
+SKETCHES = {
+    "adafisher": {"E506"},
+    "adamcm": {"E505", "E522"},
+    "adammini": set[str](),
+    "conda": {"E503"},
+    "demo": {"E501", "E503"},
+    "frugal": {"E504", "E522"},
+    "mars": {"E508"},
+    "mezo": {"E502", "E504"},
+    "microadam": {"E503", "E505", "E522"},
+    "onebitadam": {"E501", "E503", "E520"},
+    "prodigy": set[str](),
+    "psgdkron": {"E503", "E504", "E522"},
+    "ranger21": set[str](),
+    "schedulefree": {"E507"},
+    "soap": {"E503", "E522"},
+    "stablespam": set[str](),
+}
+
+
+@pytest.mark.parametrize(("name", "missing"), SKETCHES.items(), ids=SKETCHES)
+def test_sketches_are_understood(name: str, missing: set[str]) -> None:
+    model = load(HERE / "sketches" / f"{name}.opt")
+    assert {one.code for one in model.unsupported} == missing
+    assert not model.warnings

@@ -35,6 +35,7 @@ _OWN = {
     "sign": "{T} {SIGN}({T} x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
     "sign_bit": "{T} {SIGN_BIT}({T} x) { return x < 0 ? -1 : 1; }",
     "sigmoid": "{T} {SIGMOID}({T} x) { return 1 / (1 + {EXP}(-x)); }",
+    "where": "{T} {WHERE}(int holds, {T} a, {T} b) { return holds ? a : b; }",
     "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return a > b || a != a ? a : b; }",
     "minimum": "{T} {MINIMUM}({T} a, {T} b) { return a < b || a != a ? a : b; }",
     "softplus": "{T} {SOFTPLUS}({T} x) { return {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))); }",

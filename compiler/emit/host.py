@@ -13,6 +13,7 @@ The decision tree becomes nested `if`s; scalars are computed in float64 where th
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from ...dsl.patterns import regex
 from ..hosts import needed_lets, reads
 from ..ir import Decide, Program, Refuse, Tree
 from ..plan import Plan
-from .layout import Group, assignment, call, lines, tuple_of
+from .layout import Group, assignment, call, condition, lines, tuple_of
 
 _INFIX = {
     "or": (" or ", 1), "and": (" and ", 2), "eq": (" == ", 4), "ne": (" != ", 4),
@@ -67,7 +68,8 @@ def _print(expr: Expr) -> tuple[str, int]:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    quote = "'" if '"' in text and "'" not in text else '"'
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
 
 
 def _number(value: float) -> str:
@@ -115,7 +117,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
         case "match", (name, Const(value=str() as pattern)):
             return f'matches(r"{regex(pattern)}", {python(name)})', 10
         case "member", (x, *words):
-            return f"{_wrap(x, 5)} in ({', '.join(map(python, words))},)", 4
+            inside = ", ".join(map(python, words)) + ("," if len(words) == 1 else "")
+            return f"{_wrap(x, 5)} in ({inside})", 4
         case "index", (values, place):
             return f"{_wrap(values, 10)}[{python(place)}]", 10
         case "length", (values,):
@@ -124,6 +127,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
             sign, level = _INFIX[op]
             tight = level + 1 if op in ("sub", "div", "mod") or level == 4 else level
             left = level + 1 if op == "pow" or level == 4 else level
+            if op == "pow" and not all(re.fullmatch(r"-?[\w.]+", python(x)) for x in args):
+                sign = " ** "
             return f"{_wrap(a, left)}{sign}{_wrap(b, tight)}", level
         case op, _ if op in _CALLS:
             return f"{_CALLS[op]}({', '.join(map(python, args))})", 10
@@ -223,7 +228,6 @@ def _states(model: Model) -> Iterator[State]:
 def _branches(
     tree: Tree, leaf: Callable[[Program], Leaf], done: frozenset[str], indent: int
 ) -> list[str]:
-    pad = " " * indent
     match tree:
         case Refuse(message=message):
             words = "f" + _quoted("{fact}: " + message.replace("{", "{{").replace("}", "}}"))
@@ -233,7 +237,7 @@ def _branches(
             done |= {name for name, _ in lets}
             return [
                 *_let_lines(lets, indent),
-                f"{pad}if {python(tree.condition)}:",
+                *condition(python(tree.condition), indent),
                 *_branches(tree.then, leaf, done, indent + 4),
                 *_branches(tree.otherwise, leaf, done, indent),
             ]
@@ -277,9 +281,9 @@ def role_function(model: Model) -> list[str]:
         '    """The role of a tensor by its name, where its group gives none."""',
         "    name = fact.name",
     ]
-    for condition, role in rules:
-        if condition is None:
+    for test, role in rules:
+        if test is None:
             text.append(f'    return "{role}"')
         else:
-            text += [f"    if {python(condition)}:", f'        return "{role}"']
+            text += [*condition(python(test), 4), f'        return "{role}"']
     return text

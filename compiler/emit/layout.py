@@ -7,6 +7,7 @@ or, when that is too wide, the arguments on a line of their own, or one argument
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,11 +23,15 @@ class Group:
     opening: str = "("
     closing: str = ")"
 
+    @property
+    def is_tuple(self) -> bool:
+        """A tuple, list or dict: laid out one item a line where a call may share a line."""
+        return self.opening != "(" or not self.head or self.head.endswith(("=", "= "))
+
     def flat(self) -> str:
         """The group on one line."""
         parts = [p if isinstance(p, str) else p.flat() for p in self.parts]
-        is_tuple = self.opening == "(" and (not self.head or self.head.endswith(("=", "= ")))
-        lonely = is_tuple and len(parts) == 1
+        lonely = self.is_tuple and self.opening == "(" and len(parts) == 1
         comma = "," if lonely else ""
         return f"{self.head}{self.opening}{', '.join(parts)}{comma}{self.closing}"
 
@@ -53,15 +58,44 @@ def lines(group: Group | str, indent: int = 0, tail: str = "") -> list[str]:
     closing = pad + group.closing + tail
     parts = [p if isinstance(p, str) else p.flat() for p in group.parts]
     together = " " * (indent + 4) + ", ".join(parts)
-    if len(together) <= WIDTH:
+    if not group.is_tuple and len(together) <= WIDTH:
         return [opening, together, closing]
     body = [line for part in group.parts for line in lines(part, indent + 4, ",")]
     return [opening, *body, closing]
 
 
 def assignment(name: str, value: str, indent: int = 0) -> list[str]:
-    """`name = value`, in brackets on a line of its own when that is too wide."""
+    """`name = value`; too wide, it is broken inside its call, or put in brackets."""
     pad = " " * indent
     if indent + len(name) + 3 + len(value) <= WIDTH:
         return [f"{pad}{name} = {value}"]
+    head = _whole_call(value)
+    if head:
+        return [f"{pad}{name} = {head}(", f"{pad}    {value[len(head) + 1 : -1]}", f"{pad})"]
     return [f"{pad}{name} = (", f"{pad}    {value}", f"{pad})"]
+
+
+def _whole_call(text: str) -> str:
+    """`f` if all of the text is one call `f(...)`, else nothing."""
+    head = re.match(r"[\w.]+(?=\()", text)
+    if head is None:
+        return ""
+    depth = 0
+    for place, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if char == ")" and depth == 0:
+            return head[0] if place == len(text) - 1 else ""
+    return ""
+
+
+def condition(test: str, indent: int) -> list[str]:
+    """`if test:`, broken inside its call where it is too wide."""
+    pad = " " * indent
+    head = _whole_call(test)
+    if indent + len(test) + 4 <= WIDTH or not head:
+        return [f"{pad}if {test}:"]
+    inner = test[len(head) + 1 : -1]
+    if indent + 4 + len(inner) <= WIDTH:
+        return [f"{pad}if {head}(", f"{pad}    {inner}", f"{pad}):"]
+    first, _, second = inner.rpartition(", ")
+    return [f"{pad}if {head}(", f"{pad}    {first},", f"{pad}    {second},", f"{pad}):"]

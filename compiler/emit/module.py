@@ -19,7 +19,7 @@ from .c import CFunction, c_function, c_module
 from .constructor import class_doc, constructor, derived_defaults, hyper_literals
 from .host import Leaf, host_method, role_function
 from .kernels import Kernels
-from .layout import lines
+from .layout import WIDTH, lines
 from .paths import path_literal
 from .render import render
 from .torch import TorchFunction, torch_function
@@ -76,18 +76,18 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         *_c(model, functions, values, partials),
         *(line for e in made.values() for line in ("", "", *e.torch.text.splitlines())),
     ]
+    settings = _settings(model, values, totals, partials, functions)
     body += [*derived_defaults(model), *role_function(model)]
     return render(
         "module",
         doc=list(_doc(model, plans)),
-        imports=list(_imports("\n".join([*body, *host, *hypers, *distinct]), made)),
+        imports=list(_imports("\n".join([*body, *settings, *host, *hypers, *distinct]), made)),
         body=body,
         name=model.name,
         class_doc=class_doc(model),
         hypers=hypers,
         paths=distinct,
-        host_states=_host_states(model),
-        widths=f"values, totals, partials = {values}, {totals}, {partials}",
+        settings=settings,
         constructor=constructor(model),
         host=host,
     )
@@ -138,15 +138,22 @@ def _costs(plans: tuple[Plan, ...]) -> Iterator[str]:
         yield f"Cost: {passes} {word} over memory, {moved:.5g} bytes per float32 parameter."
 
 
-def _host_states(model: Model) -> str:
-    """`{"product": "tensor"}`: host states and how many there are of each."""
+def _settings(
+    model: Model, values: int, totals: int, partials: int, functions: list[CFunction]
+) -> list[str]:
+    """Class attributes: the widths of tables, the C text, host states and how many of each."""
     found = {
         state.name: state.level.kind
         for m in (model, *(branch.model for branch in model.route))
         for state in m.states
         if state.host
     }
-    return "{" + ", ".join(f'"{name}": "{level}"' for name, level in found.items()) + "}"
+    text = [f"values, totals, partials = {values}, {totals}, {partials}"]
+    text += ["c_source = C"] if functions else []
+    if found:
+        pairs = ", ".join(f'"{name}": "{level}"' for name, level in found.items())
+        text.append(f"host_states: ClassVar[dict[str, str]] = {{{pairs}}}")
+    return text
 
 
 # ---------------------------------------------------------------- the kernels
@@ -161,7 +168,9 @@ def _triton(made: dict[str, Emitted]) -> Iterator[str]:
 def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> Iterator[str]:
     if functions:
         text = c_module(functions, f"{model.name}, all of its kernels.", values=values, partials=partials)
-        yield from ("", "", 'C = r"""', *text.rstrip("\n").splitlines(), '"""')
+        text_lines = text.rstrip("\n").splitlines()
+        wide = any(len(line) > WIDTH for line in text_lines)
+        yield from ("", "", 'C = r"""', *text_lines, '"""  # noqa: E501' if wide else '"""')
 
 
 _RUNTIME = ("Choice", "CompiledOptimizer", "Facts", "Finish", "Hyper", "Matrix", "Path", "Stream", "Sweep")
@@ -174,19 +183,27 @@ def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
     words |= {"CompiledOptimizer", "Choice", "Facts"}
     if "math" in words:
         yield "import math"
-    yield "from typing import TYPE_CHECKING, Any"
+    typing = ["TYPE_CHECKING", "Any", *(["ClassVar"] if "ClassVar" in words else [])]
+    yield f"from typing import {', '.join(typing)}"
     yield ""
-    if "torch" in words:
+    if any(re.search(r"\btorch\.", e.torch.text) for e in made.values()):
         yield "import torch"
         yield ""
     names = sorted((n for n in (*_RUNTIME, *_FUNCTIONS) if n in words), key=_isort)
-    yield f"from stepc.runtime import {', '.join(names)}"
+    yield from _import("stepc.runtime", names)
     functions = sorted({f for e in made.values() if e.triton for f in e.triton.functions})
     if functions:
-        yield f"from stepc.runtime.elementary import {', '.join(functions)}"
+        yield from _import("stepc.runtime.elementary", functions)
     cells = sorted({f for e in made.values() for f in e.torch.functions})
     if cells:
-        yield f"from stepc.runtime.forms import {', '.join(cells)}"
+        yield from _import("stepc.runtime.forms", cells)
+
+
+def _import(module: str, names: list[str]) -> list[str]:
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"from {module} import (", *(f"    {name}," for name in names), ")"]
 
 
 def _isort(name: str) -> tuple[bool, str]:

@@ -91,8 +91,8 @@ C = Syntax(
         "and": _infix("&&", AND),
         "or": _infix("||", OR),
         "not": Form("!{0}", UNARY, (UNARY + 1,)),
-        "where": Form("{0} ? {1} : {2}", CHOICE, (OR, OR, CHOICE)),
-        "number": Form("{0} ? R(1) : R(0)", CHOICE, (OR,)),
+        "where": _call("WHERE", 3),
+        "number": _call("WHERE", 1, "R(1)", "R(0)"),
         "truth": Form("{0} != R(0)", COMPARE, (BITOR,)),
         **{f"cast:{name}": _call(f"ROUND_TO_{code}") for name, code in (
             ("param", "PARAM"), ("bfloat16", "BF16"), ("float16", "F16"), ("float32", "F32"),

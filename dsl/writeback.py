@@ -1,0 +1,97 @@
+"""The end of a step: what was written goes to storage, rounded once.
+
+    m (float64, exact)   ->   float32, or through the codec that `quantize m: ...` names
+    param                ->   its dtype; `round param:` says how: nearest, stochastic, kahan, master
+
+Where a guard did not hold, nothing is written (host states go on: the host, like `t`, does not know
+of the guard). What a state reads back as is the value that the next step begins with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .cells import ELEMENT, Array, Cells, Value
+from .model import State, Storage
+from .storage import kahan, read_back, round_to, stochastic
+from .visit import Keep, Visit
+
+KAHAN, MASTER = "param.kahan", "param.master"
+
+
+def real(dtype: str) -> str:
+    """The dtype of a state that names none, beside a parameter of that dtype."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def create_state(visit: Visit, state: State, value: Value, dtype: str) -> None:
+    """A state begins: `dtype` is what it has if it names none."""
+    keep = visit.keep(state)
+    keep.present[state.name] = value
+    keep.stored[state.name] = _as_stored(visit, state, value, dtype)
+
+
+def write_state(visit: Visit, state: State, dtype: str) -> None:
+    """Store the present value, once for all tensors that share the state."""
+    keep = visit.keep(state)
+    if state.name in keep.written and (state.host or not keep.blocked):
+        keep.stored[state.name] = _as_stored(visit, state, keep.present[state.name], dtype)
+        keep.written.remove(state.name)
+
+
+def _as_stored(visit: Visit, state: State, value: Value, dtype: str) -> Value:
+    if state.host:
+        return value
+    codec, options = "none", dict[str, Any]()
+    line = _storage_line(visit, state)
+    if line is not None:
+        codec = line.codec
+        options = {name: visit.value(option).data.item() for name, option in line.options}
+    data = read_back(value.data, state.dtype or dtype, codec, options)
+    return Value(value.cells, data)
+
+
+def _storage_line(visit: Visit, state: State) -> Storage | None:
+    """The last line that names the state; `all` are those like the parameter, neither exact nor on
+    the host."""
+    in_all = state.level.kind == "element" and not state.exact
+    for line in reversed(visit.model.storage):
+        named = line.state == state.name or (line.state == "all" and in_all)
+        if named and (line.condition is None or visit.holds(line.condition)):
+            return line
+    return None
+
+
+# ---------------------------------------------------------------- the parameter
+
+
+def read_param(keep: Keep, value: Array) -> Value:
+    """What `param` stands for as a step begins: the stored value, or its master copy."""
+    return keep.stored.get(MASTER, Value(Cells("element"), value.reshape(-1)))
+
+
+def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> Array:
+    """The parameter's new stored values; `old` are the present ones, `index` its place."""
+    how, keep, shape = visit.model.rounding.how, visit.own, old.shape
+    new, old = visit.param.data, old.reshape(-1)
+    if how == "kahan" and KAHAN not in keep.stored:
+        keep.stored[KAHAN] = Value(ELEMENT, np.zeros(old.size))
+    if how == "master" and MASTER not in keep.stored:
+        keep.stored[MASTER] = Value(ELEMENT, old)
+    if not visit.wrote_param or keep.blocked:
+        return old.reshape(shape)
+    match how:
+        case "stochastic":
+            rounded = stochastic(new, dtype, seed, visit.facts["t"], index)
+        case "kahan":
+            rounded, lost = kahan(old, new, keep.stored[KAHAN].data, dtype)
+            keep.stored[KAHAN] = Value(ELEMENT, lost)
+        case "master":
+            exact = round_to(new, real(dtype))
+            keep.stored[MASTER] = Value(ELEMENT, exact)
+            rounded = round_to(exact, dtype)
+        case _:
+            rounded = round_to(new, dtype)
+    return rounded.reshape(shape)
