@@ -126,6 +126,13 @@ def first_element(cells: Cells, shape: Shape) -> Array:
     return np.unique(cell_of(cells, shape), return_index=True)[1]
 
 
+def cells_inside(per: Cells, fine: Cells, shape: Shape) -> list[Array]:
+    """For each cell of `per` the numbers of the cells of `fine` inside it, in order."""
+    around = cell_of(per, shape)[first_element(fine, shape)]
+    ends = np.cumsum(np.bincount(around))[:-1]
+    return np.split(np.argsort(around, kind="stable"), ends)
+
+
 def join(left: Cells, right: Cells) -> Cells:
     """The level of a value made of one from each."""
     if left == right or right.is_coarse:
@@ -174,9 +181,10 @@ def shape_of(cells: Cells, shape: Shape) -> tuple[int, ...]:
             return (len(first_element(cells, shape)),)
 
 
-def initial_identity(cells: Cells, shape: Shape) -> Value:
-    """The initial value `identity`."""
-    return from_array(np.eye(*shape_of(cells, shape)), cells)
+def identity(cells: Cells, shape: Shape) -> Value:
+    """The identity matrix, as a level keeps it."""
+    rows, cols = shape_of(cells, shape)
+    return from_array(np.eye(rows, cols), cells)
 
 
 def from_array(array: Array, cells: Cells) -> Value:

@@ -18,7 +18,7 @@ from .levels import GLOBAL, Level
 from .library import Library
 from .source import Span
 
-MOST_STATEMENTS = 20_000  # elaborated ones, loops counted as often as they are read
+MOST_STATEMENTS = 6_000  # elaborated ones, loops counted as often as they are read
 MOST_STATES = 64
 
 UNKNOWN = Level("unknown")

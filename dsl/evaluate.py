@@ -10,11 +10,54 @@ NaN, and no operation warns or raises. Levels are cells.py's business, names are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .cells import Array
 from .patterns import matches
+
+
+def _where(c: Array, a: Array, b: Array) -> Array:
+    return np.where(c != 0, a, b)
+
+
+def _rsqrt(x: Array) -> Array:
+    return 1 / np.sqrt(x)
+
+
+def _sign_bit(x: Array) -> Array:
+    return np.where(x < 0, -1.0, 1.0)
+
+
+def _clamp(x: Array, low: Array, high: Array) -> Array:
+    return np.minimum(np.maximum(x, low), high)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(0, x)
+
+
+def _lerp(a: Array, b: Array, w: Array) -> Array:
+    return a + w * (b - a)
+
+
+def _match(name: Array, pattern: Array) -> Array:
+    return np.asarray(matches(str(pattern), str(name)))
+
+
+def _member(x: Array, *words: Array) -> Array:
+    return np.asarray(any(bool(x == word) for word in words))
+
+
+def _largest_divisor(n: Array, most: Array) -> Array:
+    """The largest divisor of n that is at most `most`."""
+    return np.asarray(max((k for k in range(1, int(min(n, most)) + 1) if n % k == 0), default=1))
+
 
 ELEMENTARY: dict[str, Callable[..., Array]] = {
     "neg": np.negative,
@@ -33,43 +76,45 @@ ELEMENTARY: dict[str, Callable[..., Array]] = {
     "and": np.logical_and,
     "or": np.logical_or,
     "not": np.logical_not,
-    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "where": _where,
     "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "rsqrt": _rsqrt,
     "exp": np.exp,
     "log": np.log,
     "abs": np.abs,
     "sign": np.sign,
-    "sign_bit": lambda x: np.where(x < 0, -1.0, 1.0),
+    "sign_bit": _sign_bit,
     "maximum": np.maximum,
     "minimum": np.minimum,
-    "clamp": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "clamp": _clamp,
     "floor": np.floor,
     "ceil": np.ceil,
     "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0, x),
+    "sigmoid": _sigmoid,
+    "softplus": _softplus,
     "sin": np.sin,
     "cos": np.cos,
     "tan": np.tan,
     "atan": np.arctan,
     "atan2": np.arctan2,
-    "lerp": lambda a, b, w: a + w * (b - a),
+    "lerp": _lerp,
     # words
-    "match": lambda name, pattern: np.asarray(matches(str(pattern), str(name))),
-    "member": lambda x, *words: np.any([x == word for word in words]),
+    "match": _match,
+    "member": _member,
     # host
-    "largest_divisor": lambda n, most: np.asarray(_largest_divisor(int(n), int(most))),
+    "largest_divisor": _largest_divisor,
 }
+
+
+def number(value: Any) -> Array:
+    """A number or truth in float64, several of them as an array; a word as it is."""
+    array = np.asarray(value)
+    return array if array.dtype.kind == "U" else array.astype(np.float64)
 
 
 def elementary(op: str, args: Sequence[Array]) -> Array:
     """An elementwise operation on arrays of one shape."""
-    return np.asarray(ELEMENTARY[op](*args), dtype=np.float64)
-
-
-def _largest_divisor(n: int, most: int) -> int:
-    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
+    return number(ELEMENTARY[op](*args))
 
 
 # ---------------------------------------------------------------- reductions

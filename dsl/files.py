@@ -43,6 +43,14 @@ def read_source(path: str | Path) -> Source:
     return Source(shown, text.replace("\r\n", "\n"))
 
 
+def is_file(path: Path) -> bool:
+    """False also for what cannot be a path at all (too long, a zero byte)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _wrong(code: str, message: str, help: str) -> SpecError:
     return SpecError(Diagnostic(code, message, None, help))
 

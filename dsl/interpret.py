@@ -10,28 +10,28 @@ every tensor that reaches it before the next one runs, so a reduction `per globa
 Values are rounded to their storage once, at the end of the step. It is meant to be read: nothing is
 fused, cached or reused, and it shares no code with the compiler.
 
-The expressions of one tensor are in visit.py, what happens to its values between steps is in
-writeback.py.
+Read on in stages.py (the order of a step), lockstep.py (statements), visit.py (names and
+expressions of one tensor), cells.py (levels), evaluate.py (operations), writeback.py and storage.py
+(what is kept).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .cells import ELEMENT, GLOBAL, Array, Shape, Value, carry
-from .evaluate import reduce
+from .cells import ELEMENT, Array, Shape, Value
 from .hyper_values import hyper_values
-from .model import (
-    Apply, Assign, Expr, Guard, Model, Repeat, Reset, Skip, State, Stmt, When,
-)  # fmt: skip
+from .lockstep import evaluate, run
+from .model import Model, State
 from .stages import STAGES, refuse, stage_of, statements
 from .storage import round_to
-from .visit import Keep, Visit, Waiting
-from .writeback import create_state, read_param, real, write_param, write_state
+from .visit import Keep, Visit
+from .writeback import create_state, read_param, write_param, write_state
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Interpreter:
         for tensor in tensors:
             tensor.value = round_to(tensor.value, tensor.dtype)
         self.model, self.tensors, self.groups, self.seed = model, tensors, groups, seed
-        self.t = [0] * len(tensors)
+        self.t = [0] * len(tensors)  # the steps that each tensor has taken
         self._called = [False] * len(tensors)
         self._own = [Keep() for _ in tensors]
         self._group = [Keep() for _ in groups]
@@ -74,11 +74,9 @@ class Interpreter:
     @property
     def states(self) -> list[dict[str, Array | float]]:
         """Per tensor what storage reads back: states like the parameter in its shape, others as
-        one number per cell, host states as floats."""
-        return [
-            _shown(keep, tensor.value.shape)
-            for keep, tensor in zip(self._own, self.tensors, strict=True)
-        ]
+        one number per cell or in their own shape, host states as floats."""
+        own = zip(self._own, self.tensors, strict=True)
+        return [_shown(keep, tensor.value.shape) for keep, tensor in own]
 
     @property
     def group_states(self) -> list[dict[str, Array | float]]:
@@ -103,22 +101,30 @@ class Interpreter:
                 if grad is not None and tensor.value.size
             }
             visits = list(called.values())
+            models = {id(visit.model): visit.model for visit in visits}
             for stage in STAGES:
                 self._begin_states(visits, stage)
-                self._run([(visit, statements(visit.model, stage)) for visit in visits])
+                run(
+                    [
+                        ([v for v in visits if v.model is model], statements(model, stage))
+                        for model in models.values()
+                    ]
+                )
             for index, visit in called.items():
                 self._finish(index, visit)
 
     def _visit(self, index: int, grad: Array) -> Visit:
-        tensor, shape = self.tensors[index], Shape(self.tensors[index].value.shape)
+        """A tensor as the step finds it, with the model it follows."""
+        tensor = self.tensors[index]
+        group, shape = self.groups[tensor.group], Shape(tensor.value.shape)
         if grad.shape != shape.axes:
             raise ValueError(f"{tensor.name}: a gradient {grad.shape} for a tensor {shape.axes}")
-        group = self.groups[tensor.group]
         hypers = hyper_values(self.model, group)
+        initial_lr = group.get("initial_lr")
         facts = {
             "t": self.t[index] + 1,
             "first": not self._called[index],
-            "base_lr": group.get("initial_lr") or hypers.get("lr", 1.0),
+            "base_lr": hypers.get("lr") if initial_lr is None else initial_lr,
             "name": tensor.name,
             "numel": shape.numel,
             "rows": shape.rows,
@@ -127,29 +133,36 @@ class Interpreter:
             "worker": 0,
             "workers": 1,
         }
-        grad = -grad if group.get("maximize") else grad
         visit = Visit(
-            self.model, tensor.name, shape, facts, tensor.role, hypers,
+            self.model,
+            tensor.name,
+            shape,
+            facts,
+            tensor.role,
+            hypers,
             start=read_param(self._own[index], tensor.value),
-            grad=Value(ELEMENT, grad.reshape(-1)),
-            own=self._own[index], group=self._group[tensor.group], common=self._common,
-        )  # fmt: skip
+            grad=Value(ELEMENT, (-grad if group.get("maximize") else grad).reshape(-1)),
+            own=self._own[index],
+            group=self._group[tensor.group],
+            common=self._common,
+        )
         visit.follow_route()
         return visit
 
-    def _begin_states(self, visits: list[Visit], stage: str) -> None:
-        """Give their initial values to states that are not there yet."""
-        named: dict[str, list[tuple[Visit, State]]] = {}
+    def _begin_states(self, visits: Sequence[Visit], stage: str) -> None:
+        """Give their initial values to the states that are not there yet."""
+        missing: dict[str, list[tuple[Visit, State]]] = {}
         for visit in visits:
             for state in visit.model.states:
                 if stage_of(visit.model, state) == stage and visit.lacks(state):
-                    named.setdefault(state.name, []).append((visit, state))
-        for wanted in named.values():
-            values = self._values([(visit, _initial(visit, state)) for visit, state in wanted])
+                    missing.setdefault(state.name, []).append((visit, state))
+        for wanted in missing.values():
+            values = evaluate((visit, partial(visit.initial, state)) for visit, state in wanted)
             for (visit, state), value in zip(wanted, values, strict=True):
                 create_state(visit, state, value, self._dtype(visit, state))
 
     def _finish(self, index: int, visit: Visit) -> None:
+        """Store what was written, and count the step."""
         tensor = self.tensors[index]
         for state in visit.model.states:
             write_state(visit, state, self._dtype(visit, state))
@@ -160,12 +173,22 @@ class Interpreter:
     def _dtype(self, visit: Visit, state: State) -> str:
         """Of a state that names none: float32, or float64 beside a float64 parameter."""
         keep = visit.keep(state)
-        shared = zip(self.tensors, self._own, strict=True)
-        beside = [
+        beside = {
             tensor.dtype
-            for tensor, own in shared
-            if own is keep
-            or keep is self._common
-            or keep is self._group[tensor.group]
-        ]
+            for tensor, own in zip(self.tensors, self._own, strict=True)
+            if keep in (own, self._group[tensor.group], self._common)
+        }
         return "float64" if "float64" in beside else "float32"
+
+
+def _shown(keep: Keep, shape: tuple[int, ...]) -> dict[str, Array | float]:
+    """Stored values as arrays; a state `identity` stores nothing."""
+    shown: dict[str, Array | float] = {}
+    for name, value in keep.stored.items():
+        if name in keep.hosted:
+            shown[name] = float(value.data)
+        elif value.cells.kind == "element":
+            shown[name] = value.data.reshape(shape)
+        elif value.cells.kind != "identity":
+            shown[name] = value.data
+    return shown

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .diagnostics import Report
-from .files import read_source
+from .files import is_file, read_source
 from .parser import parse
 from .source import Source, Span
 from .syntax import Declaration, Definition, File, Import, Modifier, Optimizer, RuleTable
@@ -128,7 +128,7 @@ class Library:
         places = (beside, SPECS / relative)
         if scope in self.opened.values():  # a shipped spec imports shipped ones
             places = (SPECS / relative, beside)
-        return next((path for path in places if path.is_file()), None)
+        return next((path for path in places if is_file(path)), None)
 
     def _check_imports(self, scope: Scope) -> None:
         """Files exist, names are in them, and no file imports itself in the end."""

@@ -13,7 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .diagnostics import Diagnostic, SpecError
-from .model import Assign, Expr, Guard, Model, Read, Repeat, Reset, State, Stmt, Unsupported, When, walk
+from .model import (
+    Assign,
+    Expr,
+    Guard,
+    Model,
+    Read,
+    Repeat,
+    Reset,
+    State,
+    Stmt,
+    Unsupported,
+    When,
+    walk,
+)
 
 STAGES = ("hyper", "grad", "update")
 _RUN_ANYWAY = ("E507",)  # views are not part of a step
@@ -44,7 +57,9 @@ def _states_named(body: tuple[Stmt, ...]) -> set[str]:
     named: set[str] = set()
     for stmt in body:
         for expr in _expressions(stmt):
-            named |= {part.name for part in walk(expr) if isinstance(part, Read) and part.kind == "state"}
+            named |= {
+                part.name for part in walk(expr) if isinstance(part, Read) and part.kind == "state"
+            }
         match stmt:
             case Assign(kind="state", name=name):
                 named.add(name)
@@ -73,7 +88,9 @@ def refuse(model: Model) -> None:
     if found:
         raise SpecError(
             *(
-                Diagnostic(one.code, f"{one.what}: understood, the interpreter cannot run it", one.span)
+                Diagnostic(
+                    one.code, f"{one.what}: understood, the interpreter cannot run it", one.span
+                )
                 for one in dict.fromkeys(found)
             )
         )

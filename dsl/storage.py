@@ -1,7 +1,7 @@
 """How values are stored, naively: dtypes, codecs, and the roundings of the parameter.
 
     round_to(1.2345, "bfloat16")                    1.234375
-    CODECS_READ["dynamic8"](x, block = 256, ...)    what x reads back as
+    ROUND_TRIPS["dynamic8"](x, 256, True)           what x reads back as
 
 A codec is one function from the values of a state, in row-major order, to what they read back as.
 Most cut the values into blocks, divide each by its scale (the largest magnitude, kept in float32)
@@ -12,6 +12,7 @@ NaN. The scale 0 reads back as zeros.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,16 +107,15 @@ def e5m2(values: Array, block: int) -> Array:
     return _in_blocks(values, block, lambda ratios: round_to(ratios * 57344, "e5m2") / 57344)
 
 
-CODECS_READ: dict[str, Callable[..., Array]] = {
-    "none": lambda values: values,
+ROUND_TRIPS: dict[str, Callable[..., Array]] = {
     "dynamic8": dynamic8,
     "dynamic4": dynamic4,
     "linear8": linear8,
     "linear4": linear4,
     "e4m3": e4m3,
     "e5m2": e5m2,
-    "bfloat16": lambda values: round_to(values, "bfloat16"),
-    "float16": lambda values: round_to(values, "float16"),
+    "bfloat16": partial(round_to, dtype="bfloat16"),
+    "float16": partial(round_to, dtype="float16"),
 }
 
 
@@ -124,7 +124,7 @@ def read_back(values: Array, dtype: str, codec: str, options: dict[str, Any]) ->
     if codec == "none":
         return round_to(values, dtype)
     options = {**CODECS[codec].options, **options}
-    return CODECS_READ[codec](values.reshape(-1), **options).reshape(values.shape)
+    return ROUND_TRIPS[codec](values.reshape(-1), **options).reshape(values.shape)
 
 
 def _in_blocks(values: Array, block: int, quantize: Callable[[Array], Array]) -> Array:

@@ -18,19 +18,17 @@ from .cells import (
     ELEMENT,
     GLOBAL,
     TENSOR,
-    Array,
     Cells,
     Shape,
     Value,
     as_array,
     carry,
-    cell_of,
-    first_element,
+    cells_inside,
     from_array,
-    initial_identity,
+    identity,
     join,
 )
-from .evaluate import ELEMENTARY, MATRICES, REDUCTIONS, elementary, reduce
+from .evaluate import ELEMENTARY, MATRICES, REDUCTIONS, elementary, number, reduce
 from .levels import Level
 from .model import Apply, Const, Expr, Model, Read, State
 from .storage import round_to
@@ -46,7 +44,7 @@ class Waiting(Exception):
         self.reduction = reduction
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Keep:
     """The states of a tensor, of a group, or of the optimizer. `stored` is what the storage reads
     back, `present` what a name stands for during a step; `blocked` by a guard that did not hold."""
@@ -54,6 +52,7 @@ class Keep:
     stored: dict[str, Value] = field(default_factory=dict[str, Value])
     present: dict[str, Value] = field(default_factory=dict[str, Value])
     written: set[str] = field(default_factory=set[str])
+    hosted: set[str] = field(default_factory=set[str])  # the states that live on the host
     blocked: bool = False
 
     def begin(self) -> None:
@@ -62,11 +61,12 @@ class Keep:
         self.blocked = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Visit:
     """`start` is the parameter before anything has written it."""
 
     model: Model
+    name: str
     shape: Shape
     facts: dict[str, Any]
     role: str | None
@@ -90,12 +90,21 @@ class Visit:
     # ------------------------------------------------------------ the model it follows
 
     def follow_route(self) -> None:
-        """Go on with the model of the first branch whose condition holds."""
+        """Go on with the model of the first branch whose condition holds, down to a rule."""
+        self._require()
         while self.model.route:
             branch = next(b for b in self.model.route if not b.condition or self.holds(b.condition))
             self.hypers = {name: self.value(value).data for name, value in branch.bindings}
             self.model = branch.model
             self.roles = branch.model.roles or self.roles
+            self._require()
+
+    def _require(self) -> None:
+        for requirement in self.model.requires:
+            if not self.holds(requirement.condition):
+                raise ValueError(
+                    f"{self.model.name} does not take {self.name}: {requirement.advice}"
+                )
 
     def keep(self, state: State) -> Keep:
         """Where a state is kept: one for the tensor, for its group, or for all."""
@@ -107,7 +116,16 @@ class Visit:
             case _:
                 return self.own
 
-    def assign_state(self, name: str, value: Value) -> None:
+    def has(self, name: str) -> bool:
+        return name in self.keep(self.model.state(name)).present
+
+    def lacks(self, state: State) -> bool:
+        """Whether a state should be there by its conditions, and is not yet."""
+        if self.has(state.name) or (state.condition and not self.holds(state.condition)):
+            return False
+        return self.first_of(state.shapes).kind != "none"
+
+    def write(self, name: str, value: Value) -> None:
         keep = self.keep(self.model.state(name))
         keep.present[name] = carry(value, keep.present[name].cells, self.shape)
         keep.written.add(name)
@@ -119,7 +137,7 @@ class Visit:
         if level.kind == "partition":
             partition = next(p for p in self.model.partitions if p.name == level.name)
             return self.first_of(partition.rules)
-        sizes = tuple(int(self.number(size)) for size in level.args)
+        sizes = tuple(int(self.size(size)) for size in level.args)
         return Cells(level.kind, sizes, level.args)
 
     def first_of(self, rules: tuple[tuple[Expr | None, Level], ...]) -> Cells:
@@ -131,13 +149,16 @@ class Visit:
     def holds(self, condition: Expr) -> bool:
         return bool(self.value(condition).data)
 
-    def number(self, expr: Expr) -> float:
+    def size(self, expr: Expr) -> float:
         return float(self.value(expr).data)
 
-    def initial(self, state: State, cells: Cells) -> Value:
+    def initial(self, state: State) -> Value:
         """The declared initial value; it sees the parameter as it was when the step began."""
-        if isinstance(state.initial, Apply) and state.initial.op == "identity":
-            return initial_identity(cells, self.shape)
+        cells = self.first_of(state.shapes)
+        if cells.kind == "identity" or (
+            isinstance(state.initial, Apply) and state.initial.op == "identity"
+        ):
+            return identity(cells, self.shape)
         now, self.param = self.param, self.start
         try:
             return carry(self.value(state.initial), cells, self.shape)
@@ -146,13 +167,12 @@ class Visit:
 
     def value(self, expr: Expr) -> Value:
         """The value of an expression at this point of the step, at the expression's level."""
-        value = self._value(expr)
-        return value if value.cells.kind == "tuple" else carry(value, self.cells(expr.level), self.shape)
+        return carry(self._value(expr), self.cells(expr.level), self.shape)
 
     def _value(self, expr: Expr) -> Value:
         match expr:
             case Const(value=value):
-                return Value(GLOBAL, np.asarray(value))
+                return Value(GLOBAL, number(value))
             case Read():
                 return self._read(expr)
             case Apply(op="select", args=(condition, then, otherwise)):
@@ -184,9 +204,9 @@ class Visit:
             case "grad":
                 return self.grad
             case "hyper":
-                return Value(GLOBAL, np.asarray(self.hypers[read.name]))
+                return Value(GLOBAL, number(self.hypers[read.name]))
             case _:
-                return Value(TENSOR, np.asarray(self._fact(read.name)))
+                return Value(TENSOR, number(self._fact(read.name)))
 
     def _fact(self, name: str) -> Any:
         if name != "role":
@@ -203,13 +223,13 @@ class Visit:
             case "cast":
                 return Value(value.cells, round_to(value.data, str(self.value(expr.args[1]).data)))
             case "size":
-                return Value(TENSOR, np.asarray(self.shape.axes[int(value.data)]))
+                return Value(TENSOR, number(self.shape.axes[int(value.data)]))
             case "length":
-                return Value(GLOBAL, np.asarray(value.data.size))
+                return Value(GLOBAL, number(value.data.size))
             case "index":
-                return Value(GLOBAL, value.data[int(self.number(expr.args[1]))])
+                return Value(GLOBAL, number(value.data[int(self.size(expr.args[1]))]))
             case "is_diagonal":
-                return Value(TENSOR, np.asarray(value.cells.kind == "diagonal"))
+                return Value(TENSOR, number(value.cells.kind == "diagonal"))
             case op:
                 raise AssertionError(f"{op} is not an operation")
 
@@ -236,7 +256,7 @@ class Visit:
             return self.totals[expr]
         if per.is_coarse:
             columns = [value.data.reshape(-1) for value in values]
-            return Value(per, np.asarray(reduce(expr.op, columns, **options)))
+            return Value(per, number(reduce(expr.op, columns, **options)))
         if values[0].cells.is_shaped and per.kind in ("rows", "cols"):
             lines = [as_array(value, self.shape) for value in values]
             if per.kind == "cols":
@@ -245,9 +265,8 @@ class Visit:
             return Value(self.cells(expr.level), np.array(found))
         if values[0].cells.is_shaped:
             values = [carry(value, ELEMENT, self.shape) for value in values]
-        inside = cell_of(per, self.shape)[first_element(values[0].cells, self.shape)]
         found = [
-            reduce(expr.op, [value.data[inside == cell] for value in values], **options)
-            for cell in range(len(first_element(per, self.shape)))
+            reduce(expr.op, [value.data[inside] for value in values], **options)
+            for inside in cells_inside(per, values[0].cells, self.shape)
         ]
         return Value(per, np.array(found))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import ELEMENT, Array, Cells, Value
+from .cells import ELEMENT, Array, Value
 from .model import State, Storage
 from .storage import kahan, read_back, round_to, stochastic
 from .visit import Keep, Visit
@@ -29,6 +29,8 @@ def real(dtype: str) -> str:
 def create_state(visit: Visit, state: State, value: Value, dtype: str) -> None:
     """A state begins: `dtype` is what it has if it names none."""
     keep = visit.keep(state)
+    if state.host:
+        keep.hosted.add(state.name)
     keep.present[state.name] = value
     keep.stored[state.name] = _as_stored(visit, state, value, dtype)
 
@@ -69,7 +71,7 @@ def _storage_line(visit: Visit, state: State) -> Storage | None:
 
 def read_param(keep: Keep, value: Array) -> Value:
     """What `param` stands for as a step begins: the stored value, or its master copy."""
-    return keep.stored.get(MASTER, Value(Cells("element"), value.reshape(-1)))
+    return keep.stored.get(MASTER, Value(ELEMENT, value.reshape(-1)))
 
 
 def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> Array:

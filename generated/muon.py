@@ -1071,7 +1071,8 @@ class Muon(CompiledOptimizer):
                             ),
                         )
                     raise ValueError(
-                        f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                        f"{fact}: ns_steps is compiled in as 5: for another value use "
+                        'stepc.compile("MuonMatrix(ns_steps = ...)")'
                     )
                 if ns_steps == 5:
                     return Choice(
@@ -1086,7 +1087,8 @@ class Muon(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                    f"{fact}: ns_steps is compiled in as 5: for another value use "
+                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
                 )
             if rows <= cols:
                 if ns_steps == 5:
@@ -1102,7 +1104,8 @@ class Muon(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                    f"{fact}: ns_steps is compiled in as 5: for another value use "
+                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
                 )
             if ns_steps == 5:
                 return Choice(
@@ -1117,7 +1120,8 @@ class Muon(CompiledOptimizer):
                     ),
                 )
             raise ValueError(
-                f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                f"{fact}: ns_steps is compiled in as 5: for another value use "
+                'stepc.compile("MuonMatrix(ns_steps = ...)")'
             )
         return Choice(
             0,

@@ -792,7 +792,8 @@ class MuonMatrix(CompiledOptimizer):
                             ),
                         )
                     raise ValueError(
-                        f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                        f"{fact}: ns_steps is compiled in as 5: for another value use "
+                        'stepc.compile("MuonMatrix(ns_steps = ...)")'
                     )
                 if ns_steps == 5:
                     return Choice(
@@ -807,7 +808,8 @@ class MuonMatrix(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                    f"{fact}: ns_steps is compiled in as 5: for another value use "
+                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
                 )
             if rows <= cols:
                 if ns_steps == 5:
@@ -823,7 +825,8 @@ class MuonMatrix(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                    f"{fact}: ns_steps is compiled in as 5: for another value use "
+                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
                 )
             if ns_steps == 5:
                 return Choice(
@@ -838,6 +841,7 @@ class MuonMatrix(CompiledOptimizer):
                     ),
                 )
             raise ValueError(
-                f'{fact}: ns_steps is compiled in as 5: for another value use stepc.compile("MuonMatrix(ns_steps = ...)")',
+                f"{fact}: ns_steps is compiled in as 5: for another value use "
+                'stepc.compile("MuonMatrix(ns_steps = ...)")'
             )
         raise ValueError(f"{fact}: route vectors to AdamW, as Muon does")

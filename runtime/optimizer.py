@@ -41,11 +41,9 @@ class CompiledOptimizer(Optimizer):
     partials: ClassVar[int] = 0
     c_source: ClassVar[str] = ""
 
-    def __init__(
-        self, params: ParamsT, defaults: dict[str, Any], *, maximize: bool = False
-    ) -> None:
+    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._forget()
-        super().__init__(params, {**defaults, "maximize": maximize})
+        super().__init__(params, defaults)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After unpickling, copying or loading: hypers that an older version did not have yet get
@@ -131,16 +129,24 @@ class CompiledOptimizer(Optimizer):
             hypers = hyper.numbers(self.hypers, group)
             known: dict[object, Choice] = {}
             for place, param in enumerate(group["params"]):
-                if param.grad is not None:
-                    grad = usable_grad(param, name)
-                    fact = self._fact(param, group, place, index + place, hypers)
-                    answer = known.get(key(fact)) if read is not None else None
-                    if answer is None:
-                        answer = self.host(hypers, fact, self._hosts(param, group))
-                        known[key(fact)] = answer
-                    decided.append((param, grad, fact, answer, group))
+                if param.grad is None:
+                    continue
+                grad = usable_grad(param, name)
+                if not param.numel():  # nothing to compute, and `host` may divide by its size
+                    self._count(param)
+                    continue
+                fact = self._fact(param, group, place, index + place, hypers)
+                answer = known.get(key(fact)) if read is not None else None
+                if answer is None:
+                    answer = self.host(hypers, fact, self._hosts(param, group))
+                    known[key(fact)] = answer
+                decided.append((param, grad, fact, answer, group))
             index += len(group["params"])
         return decided
+
+    def _count(self, param: Tensor) -> None:
+        state = self.state[param]
+        state["step"] = state.get("step", 0) + 1
 
     def _fact(
         self, param: Tensor, group: dict[str, Any], place: int, index: int, hypers: dict[str, Any]
@@ -196,7 +202,7 @@ class CompiledOptimizer(Optimizer):
             for name, value in choice.hosts.items():
                 home = self._home(self.host_states.get(name, "tensor"), param, group)
                 home[name] = value
-            if fact.numel and path.steps:
+            if path.steps:
                 member = Member(param, fact, choice, {"param": param, "grad": grad, **tensors})
                 gather(buckets, choice.path, path, member, ordered)
         return list(buckets.values())

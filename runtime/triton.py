@@ -4,7 +4,8 @@ How large things are is decided here, and only here:
 
 - BLOCK = 1024 with 4 warps: 8 elements per thread, so that bfloat16 streams move 16 bytes per
   thread and float32 ones twice that; more would cost registers, less would cost full-width loads.
-- Half of that where a sweep carries partial sums: they live in registers from tile to tile.
+- Half of that where a sweep carries partial sums: they live in registers from tile to tile. (AMD's
+  processors have twice the threads in a warp, and more registers.)
 - A task is 8 tiles: enough to hide reading the tables (three dependent loads), few enough that
   even a model of 10 million parameters keeps every multiprocessor busy.
 - A cell that is one tile takes one warp for 256 elements, so its reductions need no shared memory.
@@ -46,7 +47,8 @@ def block_of(step: Sweep | Finish) -> int:
         return step.triton_block
     if interpreted():
         return _INTERPRETED_BLOCK
-    return _SUMMING_BLOCK if isinstance(step, Sweep) and step.partials else _BLOCK
+    sums = isinstance(step, Sweep) and bool(step.partials) and torch.version.hip is None
+    return _SUMMING_BLOCK if sums else _BLOCK
 
 
 def warps_of(step: Sweep | Finish) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import handwritten
@@ -37,11 +38,35 @@ def make(cls: Optimizer, params: Iterable[Any], **options: Any) -> CompiledOptim
 
 
 def parameters(
-    seed: int = 0, dtype: torch.dtype = torch.float32, shapes: Sequence[tuple[int, ...]] = SHAPES
+    cls: Optimizer,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
 ) -> list[Parameter]:
-    """A small model's parameters, the same for the same seed."""
+    """A small model's parameters, the same for the same seed; only matrices where the rule takes
+    no vectors."""
     random = torch.Generator().manual_seed(seed)
+    if takes_matrices_only(cls):
+        shapes = [(1,) * (2 - len(shape)) + tuple(shape) for shape in shapes]
     return [Parameter(torch.randn(shape, generator=random).to(dtype)) for shape in shapes]
+
+
+@cache
+def takes_matrices_only(cls: Optimizer) -> bool:
+    """Whether the rule refuses a vector."""
+    vector = Parameter(torch.ones(3))
+    vector.grad = torch.ones(3)
+    try:
+        make(cls, [vector]).step()
+    except ValueError as error:
+        assert "shape (3,)" in str(error)
+        return True
+    return False
+
+
+def uncounted(cls: Optimizer) -> int:
+    """How many calls a tensor's first steps take without counting (ADOPT's first only looks)."""
+    return int(any(not path.counts for path in cls.paths))
 
 
 def set_gradients(params: Iterable[Tensor], seed: int) -> None:
@@ -63,7 +88,7 @@ def trained(
     cls: Optimizer, steps: int = 3, dtype: torch.dtype = torch.float32, **options: Any
 ) -> tuple[list[Parameter], CompiledOptimizer]:
     """A model and its optimizer after some steps."""
-    params = parameters(dtype=dtype)
+    params = parameters(cls, dtype=dtype)
     optimizer = make(cls, params, **options)
     train(optimizer, range(steps))
     return params, optimizer
@@ -112,6 +137,3 @@ def reaches(cls: Optimizer) -> str:
         return "tensor"
     levels = {stream.level for path in cls.paths for stream in path.streams}
     return "element" if levels == {"element"} else "cells"
-
-
-Check = Callable[[Optimizer], None]

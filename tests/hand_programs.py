@@ -49,7 +49,9 @@ def adamw() -> Program:
     param, grad = h.load("param"), h.load("grad")
     grad = h.do("mul", h.hyper("grad_scale"), grad, label="grad")
     m, v = h.load("m"), h.load("v")
-    m = h.do("add", h.do("mul", h.hyper("beta1"), m), h.do("mul", h.hyper("alpha1"), grad), label="m")
+    m = h.do(
+        "add", h.do("mul", h.hyper("beta1"), m), h.do("mul", h.hyper("alpha1"), grad), label="m"
+    )
     v = h.do(
         "add", h.do("mul", h.hyper("beta2"), v),
         h.do("mul", h.hyper("alpha2"), h.do("mul", grad, grad)), label="v",
@@ -67,7 +69,9 @@ def lamb() -> Program:
     """A step whose length is that of the parameter: two sums per tensor, then a second pass."""
     h = Hand()
     param, grad, m = h.load("param"), h.load("grad"), h.load("m")
-    m = h.do("add", h.do("mul", h.hyper("beta1"), m), h.do("mul", h.hyper("alpha1"), grad), label="m")
+    m = h.do(
+        "add", h.do("mul", h.hyper("beta1"), m), h.do("mul", h.hyper("alpha1"), grad), label="m"
+    )
     weight = h.do("sqrt", h.do("sum", h.do("mul", param, param), per=TENSOR), label="weight_norm")
     length = h.do("sqrt", h.do("sum", h.do("mul", m, m), per=TENSOR), label="step_norm")
     ratio = h.do("div", weight, h.do("maximum", length, 1e-6), label="ratio")
@@ -83,7 +87,9 @@ def per_cell(level: Level) -> Program:
     param, grad = h.load("param"), h.load("grad")
     v = h.load("v", level)
     squares = h.do("sum", h.do("mul", grad, grad), per=level)
-    v = h.do("add", h.do("mul", h.hyper("beta2"), v), h.do("mul", h.hyper("alpha2"), squares), label="v")
+    v = h.do(
+        "add", h.do("mul", h.hyper("beta2"), v), h.do("mul", h.hyper("alpha2"), squares), label="v"
+    )
     u = h.do("div", grad, h.do("add", h.do("sqrt", v), h.hyper("eps")), label="u")
     largest = h.do("max", h.do("abs", u), per=level, label="largest")
     step = h.do("div", h.do("mul", h.hyper("lr"), u), h.do("add", largest, h.hyper("eps")))

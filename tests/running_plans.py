@@ -1,7 +1,7 @@
-"""Running plans without the runtime: C functions on numpy arrays, and the definition to compare with.
+"""Running plans without the runtime: C functions on numpy arrays, and what they should compute.
 
-    run_c(plan, tensors, hypers)    compiles the plan's functions with the system's compiler
-    expected(program, ...)          the program's own graph, evaluated in float64
+run_c(plan, tensors, hypers)    compiles the plan's functions with the system's compiler
+expected(program, ...)          the program's own graph, evaluated in float64
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def fact(expr: Expr, tensor: Tensor, hypers: Mapping[str, float]) -> float:
 def operand(expr: Expr, tensor: Tensor, hypers: Mapping[str, float]) -> float:
     """The value of a host operand: of a plain name what `hypers` says, else any number that
     depends on the expression alone."""
-    if isinstance(expr, Read) and (expr.name in hypers or expr.kind == "fact" and expr.name in FACTS):
+    if isinstance(expr, Read) and (
+        expr.name in hypers or (expr.kind == "fact" and expr.name in FACTS)
+    ):
         return fact(expr, tensor, hypers)
     digest = hashlib.sha256(show_host(expr).encode()).digest()
     return 0.1 + 0.8 * digest[0] / 256
@@ -121,7 +123,10 @@ def expected(
             for k, tensor in enumerate(tensors)
         ]
     return [
-        {s.stream.name: compact(values[s.value][k], s.stream, tensor, hypers) for s in program.stores}
+        {
+            s.stream.name: compact(values[s.value][k], s.stream, tensor, hypers)
+            for s in program.stores
+        }
         for k, tensor in enumerate(tensors)
     ]
 
@@ -140,7 +145,9 @@ def evaluate(
         case "spread":
             return args[0]
         case op:
-            numbers = [np.asarray(a, float) if op not in ("and", "or", "not", "where") else a for a in args]
+            numbers = [
+                np.asarray(a, float) if op not in ("and", "or", "not", "where") else a for a in args
+            ]
             return OPERATIONS[op](*numbers)
 
 
@@ -195,7 +202,15 @@ def compile_c(text: str, param: str, grad: str) -> ctypes.CDLL:
     source, made = folder / f"{key}.c", folder / f"{key}.so"
     if not made.exists():
         source.write_text(text)
-        command = ["gcc", *FLAGS, "-Wall", "-Wextra", "-Werror", f"-DPARAM={param}", f"-DGRAD={grad}"]
+        command = [
+            "gcc",
+            *FLAGS,
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-DPARAM={param}",
+            f"-DGRAD={grad}",
+        ]
         command += ["-shared", "-fPIC", str(source), "-o", str(made), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr + text
@@ -235,16 +250,23 @@ def run_c(
 def _tables(
     plan: Plan, tensors: list[Tensor], hypers: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
+    def sizes(tensor: Tensor) -> list[int]:
+        return [int(fact(expr, tensor, hypers)) for expr in plan.sizes]
+
+    def scalars(tensor: Tensor) -> list[float]:
+        return [operand(expr, tensor, hypers) for _, expr in plan.scalars]
+
+    def addresses(tensor: Tensor) -> list[int]:
+        return [tensor.streams[stream.name].ctypes.data for stream in plan.streams]
+
     return {
-        "pointers": np.array([[t.streams[s.name].ctypes.data for s in plan.streams] for t in tensors]),
-        "shapes": np.array(
-            [[t.numel, t.rows, t.cols, *(int(fact(e, t, hypers)) for e in plan.sizes)] for t in tensors]
-        ),
-        "scalars": np.array([[operand(e, t, hypers) for _, e in plan.scalars] for t in tensors], float),
+        "pointers": np.array([addresses(t) for t in tensors]),
+        "shapes": np.array([[t.numel, t.rows, t.cols, *sizes(t)] for t in tensors]),
+        "scalars": np.array([scalars(t) for t in tensors], float),
         "values": np.full((len(tensors), max(len(plan.values), 1)), np.nan),
         "totals": np.full(max(len(plan.totals), 1), np.nan),
         "partials": np.zeros((1, 1)),
-    }  # fmt: skip
+    }
 
 
 def _tasks(

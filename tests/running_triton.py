@@ -128,8 +128,6 @@ def _tasks(
     return tasks, spans
 
 
-
-
 # ---------------------------------------------------------------- plans
 
 HYPERS = {
@@ -193,14 +191,18 @@ def functions() -> Iterator[tuple[str, float]]:
     for name, truth in PAIRS.items():
         below = np.where(y == 0, np.float32(1), y) if name == "modulo" else y
         yield name, _error(_call(name, x, below), truth(x.astype(float), below.astype(float)))
-    yield "power", _error(
-        _call("power", np.abs(x), y / 10), np.power(np.abs(x).astype(float), (y / 10).astype(float))
+    yield (
+        "power",
+        _error(
+            _call("power", np.abs(x), y / 10),
+            np.power(np.abs(x).astype(float), (y / 10).astype(float)),
+        ),
     )
     nan = np.array([np.nan, 1.0, np.nan], np.float32)
     other = np.array([1.0, np.nan, np.nan], np.float32)
-    lost = [
-        ~np.isnan(_call(name, nan, other)).all() for name in ("larger", "smaller")
-    ] + [not np.isnan(_call("sign", nan)[0])]
+    lost = [~np.isnan(_call(name, nan, other)).all() for name in ("larger", "smaller")] + [
+        not np.isnan(_call("sign", nan)[0])
+    ]
     yield "nan passes", float(any(lost))
 
 

@@ -90,8 +90,8 @@ CHANGES: tuple[Callable[[str, random.Random], str], ...] = (
 )
 
 
-def texts(count: int) -> Iterator[tuple[int, str]]:
-    rng = random.Random(SEED)
+def texts(count: int, seed: int) -> Iterator[tuple[int, str]]:
+    rng = random.Random(seed)
     for number in range(count):
         yield number, mutate(rng.choice(PIECES), rng)
 
@@ -113,7 +113,7 @@ def test_the_parser_reads_or_refuses_every_text(request: pytest.FixtureRequest) 
     grammar()
     count = request.config.getoption("--fuzz")
     accepted = 0
-    for number, text in texts(count):
+    for number, text in texts(count, SEED):
         tree = tried(parse, number, text)
         if tree is not None:
             accepted += 1
@@ -122,18 +122,13 @@ def test_the_parser_reads_or_refuses_every_text(request: pytest.FixtureRequest) 
     assert count // 100 < accepted < count // 2
 
 
-def test_whatever_parses_is_understood_or_refused(request: pytest.FixtureRequest) -> None:
-    """A tenth of the texts, as understanding takes longer: the pieces are whole declarations."""
-    grammar()
-    understood = refused = 0
-    for number, text in texts(request.config.getoption("--fuzz") // 10):
-        if tried(parse, number, text) is None:
-            continue
-        if tried(load_source, number, text) is None:
-            refused += 1
-        else:
-            understood += 1
-    assert understood and refused
+def test_texts_are_understood_or_refused(request: pytest.FixtureRequest) -> None:
+    """Other texts than above, half as many: those that parse go all the way to a model."""
+    count = request.config.getoption("--fuzz") // 2
+    understood = 0
+    for number, text in texts(count, SEED + 1):
+        understood += tried(load_source, number, text) is not None
+    assert count // 1000 < understood < count // 2
 
 
 def test_compositions_and_codecs_are_read_or_refused() -> None:

@@ -140,8 +140,10 @@ def test_numbers_keep_every_bit(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.001, "1e-3"), (0.9, "0.9"), (0.01, "0.01"), (1, "1"), (1.0, "1.0"), (1e22, "1e22")]
-    + [(3.4445, "3.4445"), (2.5e-8, "2.5e-8"), (100000, "100000"), (float("inf"), "inf")],
+    [
+        *((0.001, "1e-3"), (0.9, "0.9"), (0.01, "0.01"), (1, "1"), (1.0, "1.0"), (1e22, "1e22")),
+        *((3.4445, "3.4445"), (2.5e-8, "2.5e-8"), (100000, "100000"), (float("inf"), "inf")),
+    ],
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert show_number(value) == text

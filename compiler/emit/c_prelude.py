@@ -35,23 +35,41 @@ _OWN = {
     "sign": "{T} {SIGN}({T} x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
     "sign_bit": "{T} {SIGN_BIT}({T} x) { return x < 0 ? -1 : 1; }",
     "sigmoid": "{T} {SIGMOID}({T} x) { return 1 / (1 + {EXP}(-x)); }",
-    "where": "{T} {WHERE}(int holds, {T} a, {T} b) { return holds ? a : b; }",
     "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return a > b || a != a ? a : b; }",
     "minimum": "{T} {MINIMUM}({T} a, {T} b) { return a < b || a != a ? a : b; }",
     "softplus": "{T} {SOFTPLUS}({T} x) { return {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))); }",
     "clamp": "{T} {CLAMP}({T} x, {T} low, {T} high) { return {MINIMUM}({MAXIMUM}(x, low), high); }",
-    "mod": "{T} {MOD}({T} a, {T} b) { return a - b * {FLOOR}(a / b); }",
+    "mod": """\
+{T} {MOD}({T} a, {T} b) /* of b's sign */
+{
+    const {T} rest = {FMOD}(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}""",
 }
 
 _LIBM = {
     "sqrt": ("sqrt", 1), "exp": ("exp", 1), "exp2": ("exp2", 1), "log": ("log", 1),
     "log1p": ("log1p", 1), "log2": ("log2", 1), "abs": ("fabs", 1), "floor": ("floor", 1),
-    "ceil": ("ceil", 1), "round": ("rint", 1), "tanh": ("tanh", 1), "sin": ("sin", 1),
+    "ceil": ("ceil", 1), "fmod": ("fmod", 2), "round": ("rint", 1), "tanh": ("tanh", 1), "sin": ("sin", 1),
     "cos": ("cos", 1), "tan": ("tan", 1), "atan": ("atan", 1), "erf": ("erf", 1),
     "cbrt": ("cbrt", 1), "atan2": ("atan2", 2), "pow": ("pow", 2),
 }  # fmt: skip
 
 _CONVERSIONS = {
+    "WHERE": """\
+#define WORD_OF_f32 uint32_t
+#define WORD_OF_f64 uint64_t
+#define WORD JOIN(WORD_OF_, REAL)
+static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
+{
+    WORD x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
+    memcpy(&a, &x, sizeof a);
+    return a;
+}""",
+    "where": "static inline double where(int holds, double a, double b) { return holds ? a : b; }",
     "bits_of": """\
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }""",
     "float_of": """\

@@ -22,7 +22,8 @@ from ...dsl.patterns import regex
 from ..hosts import needed_lets, reads
 from ..ir import Decide, Program, Refuse, Tree
 from ..plan import Plan
-from .layout import Group, assignment, call, condition, lines, tuple_of
+from .layout import WIDTH, Group, assignment, call, condition, lines, tuple_of
+from .words import wrapped
 
 _INFIX = {
     "or": (" or ", 1), "and": (" and ", 2), "eq": (" == ", 4), "ne": (" != ", 4),
@@ -230,8 +231,7 @@ def _branches(
 ) -> list[str]:
     match tree:
         case Refuse(message=message):
-            words = "f" + _quoted("{fact}: " + message.replace("{", "{{").replace("}", "}}"))
-            return lines(call("raise ValueError", [words]), indent)
+            return _raise("{fact}: " + message.replace("{", "{{").replace("}", "}}"), indent)
         case Decide():
             lets = needed_lets([tree.condition], tree.lets, done)
             done |= {name for name, _ in lets}
@@ -245,6 +245,17 @@ def _branches(
             found = leaf(tree)
             lets = needed_lets(_results(found.plan), tree.lets, done)
             return [*_let_lines(lets, indent), *_choice(found, indent)]
+
+
+def _raise(message: str, indent: int) -> list[str]:
+    whole = lines(call("raise ValueError", ["f" + _quoted(message)]), indent)
+    if max(map(len, whole)) <= WIDTH:
+        return whole
+    pieces = [f"{piece} " for piece in wrapped(message, WIDTH - indent - 10)]
+    pieces[-1] = pieces[-1].rstrip()
+    strings = [("f" if "{" in piece else "") + _quoted(piece) for piece in pieces]
+    pad = " " * indent
+    return [f"{pad}raise ValueError(", *(f"{pad}    {s}" for s in strings), f"{pad})"]
 
 
 def _let_lines(lets: Sequence[tuple[str, Expr]], indent: int) -> list[str]:

@@ -186,7 +186,7 @@ def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
     typing = ["TYPE_CHECKING", "Any", *(["ClassVar"] if "ClassVar" in words else [])]
     yield f"from typing import {', '.join(typing)}"
     yield ""
-    if any(re.search(r"\btorch\.", e.torch.text) for e in made.values()):
+    if any(re.search(r"\btorch\.\w", e.torch.text) for e in made.values()):
         yield "import torch"
         yield ""
     names = sorted((n for n in (*_RUNTIME, *_FUNCTIONS) if n in words), key=_isort)

@@ -1,0 +1,129 @@
+"""Every shipped optimizer, in every target, against the interpreter.
+
+Five steps on tensors of awkward shapes with weight decay, gradients of very different sizes, some
+of them zero, one missing. Differences are counted in units of rounding at the scale of the tensor.
+Triton's kernels run in its interpreter in `test_triton.py`, which needs a process of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import Parameter
+
+import stepc.generated
+from stepc.dsl.interpret import Interpreter, Tensor
+from stepc.dsl.load import load
+from stepc.runtime import CompiledOptimizer, use_target
+
+SHAPES: dict[str, tuple[int, ...]] = {
+    "scale": (),
+    "one.weight": (1,),
+    "norm.weight": (7,),
+    "bias": (301,),
+    "attn.q_proj.weight": (8, 5),
+    "mlp.tall": (67, 3),
+    "mlp.wide": (2, 131),
+    "conv.weight": (4, 3, 2, 2),
+    "embed.weight": (97, 43),  # above 4096 elements: quantized states, a partial last block
+    "mlp.long": (3, 23001),  # over one task of the C target
+}
+COMPOSITIONS = (
+    "AdamW + Cautious",
+    "Lion + Cautious",
+    "Muon + Cautious",
+    "AdamW + Lookahead(k = 2) + GlobalNormClip",
+    "SGD + GlobalNormClip(max_norm = 0.1)",
+)
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53, "bfloat16": 2.0**-9}
+STEPS = 5
+
+
+def hypers_of(cls: type[CompiledOptimizer]) -> dict[str, Any]:
+    """Hypers that leave nothing out: a large rate and decay, required ones at 1."""
+    names = {hyper.name for hyper in cls.hypers}
+    given: dict[str, Any] = {"lr": 1e-2, "weight_decay": 0.1, "momentum": 0.9}
+    given = {name: value for name, value in given.items() if name in names}
+    return given | {hyper.name: 1 for hyper in cls.hypers if hyper.required}
+
+
+def gradients(step: int, dtype: str) -> dict[str, np.ndarray | None]:
+    """Gradients that the dtype holds, of sizes from 1e-6 to 10, a tenth of the elements zero."""
+    chance = np.random.default_rng(step)
+    found: dict[str, np.ndarray | None] = {}
+    for name, shape in SHAPES.items():
+        grad = chance.standard_normal(shape) * 10.0 ** chance.integers(-6, 2)
+        grad = np.where(chance.random(shape) < 0.1, 0.0, grad)
+        grad = torch.tensor(grad).to(getattr(torch, dtype)).to(torch.float64).numpy()
+        found[name] = None if (name, step) == ("norm.weight", 2) else grad
+    return found
+
+
+def takes(cls: type[CompiledOptimizer], shape: tuple[int, ...]) -> bool:
+    return cls.__name__ != "MuonMatrix" or len(shape) >= 2
+
+
+def run_both(what: str, cls: type[CompiledOptimizer], dtype: str, target: str):  # type: ignore[no-untyped-def]
+    """The optimizer and the interpreter after the same steps."""
+    kind = getattr(torch, dtype)
+    chance = np.random.default_rng(99)
+    names = [name for name, shape in SHAPES.items() if takes(cls, shape)]
+    start = {n: torch.tensor(chance.standard_normal(SHAPES[n])).to(kind) for n in names}
+    params = {n: Parameter(value.clone()) for n, value in start.items()}
+    hypers = hypers_of(cls)
+    tensors = [Tensor(n, start[n].to(torch.float64).numpy().copy(), dtype=dtype) for n in names]
+    interpreter = Interpreter(load(what), tensors, (hypers,))
+    with use_target(target):
+        optimizer = cls(params.items(), **hypers)  # type: ignore[call-arg]
+        for step in range(STEPS):
+            given = gradients(step, dtype)
+            for name, param in params.items():
+                grad = given[name]
+                param.grad = None if grad is None else torch.tensor(grad).to(kind)
+            optimizer.step()
+            interpreter.step([given[name] for name in names])
+    return optimizer, params, tensors, interpreter
+
+
+def assert_near(got: np.ndarray, expected: np.ndarray, units: float, unit: float, what: str) -> None:
+    scale = max(float(np.max(np.abs(expected), initial=0.0)), 1e-30)
+    off = float(np.max(np.abs(got - expected), initial=0.0)) / (unit * scale)
+    assert np.isfinite(got).all() and off <= units, f"{what}: {off:.1f} units of rounding"
+
+
+def check(what: str, cls: type[CompiledOptimizer], dtype: str, target: str) -> None:
+    optimizer, params, tensors, interpreter = run_both(what, cls, dtype, target)
+    coded = "8bit" in what
+    units = {"float32": 400.0, "float64": 4000.0, "bfloat16": 4.0}[dtype]
+    for place, (tensor, (name, param)) in enumerate(zip(tensors, params.items(), strict=True)):
+        got = param.detach().to(torch.float64).numpy()
+        if coded and got.size >= 4096:
+            # A code may differ by one where a value lies at the bound between two codes.
+            off = np.abs(got - tensor.value) > 400 * UNIT["float32"] * np.abs(tensor.value).max()
+            assert off.mean() < 1e-3 and np.abs(got - tensor.value).max() < 0.02, name
+            continue
+        assert_near(got, tensor.value, units, UNIT[dtype], f"{what} {name}")
+        for key, value in interpreter.states[place].items():
+            kept = optimizer.state[param].get(key)
+            if isinstance(kept, torch.Tensor) and kept.dtype != torch.uint8:
+                unit = UNIT["float64" if dtype == "float64" else "float32"]
+                found = kept.to(torch.float64).numpy().reshape(np.shape(value))
+                assert_near(found, np.asarray(value), 400, unit, f"{what} {name} {key}")
+
+
+@pytest.mark.parametrize("target", ["c", "torch"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("name", stepc.generated.__all__)
+def test_a_prebuilt_optimizer_computes_what_its_spec_says(
+    name: str, dtype: str, target: str
+) -> None:
+    check(name, getattr(stepc.generated, name), dtype, target)
+
+
+@pytest.mark.parametrize("target", ["c", "torch"])
+@pytest.mark.parametrize("what", COMPOSITIONS)
+def test_a_composition_computes_what_its_parts_say(what: str, target: str) -> None:
+    check(what, stepc.compile(what), "float32", target)
