@@ -10,7 +10,13 @@ Everything is found on first use, so importing a prebuilt optimizer loads no par
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import generated as generated
+    from .compiler.door import compile as compile
+    from .dsl.diagnostics import SpecError as SpecError
+    from .dsl.load import load as load
 
 __version__ = "0.1.0"
 __all__ = ["SpecError", "compile", "generated", "load"]

@@ -35,7 +35,7 @@ RATE = 2e-3  # for both: the rule is what differs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=400, help="training steps of each run (400)")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of each run (300)")
     parser.add_argument("--seed", type=int, default=0, help="of the models' initial values (0)")
     parser.add_argument(
         "--plot", type=Path, default=Path("stepc-demo.png"), help="where the loss curves go"

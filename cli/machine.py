@@ -1,6 +1,6 @@
 """The stages below a Triton kernel, and what its machine code says. No GPU is needed.
 
-    kernels("Lion", "float32", "sm_90")[0].record["bytes/element"]   ->   20.0
+kernels("Lion", "float32", "sm_90")[0].record["bytes/element"]   ->   20.0
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..compiler.audit import Report, audit
 from ..compiler.door import module_from_text
 from ..compiler.pipeline import build
 from ..dsl.load import load
+from ..runtime.triton import block_of, warps_of
 
 MACHINE = ("ttir", "ttgir", "llir", "ptx", "sass", "amdgcn")
 TARGETS = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "gfx90a", "gfx942", "gfx950")
-BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def kernels(what: str, dtype: str, target: str) -> list[Kernel]:
                 steps.setdefault(step.triton.function.__name__, step)
     found: list[Kernel] = []
     for name, step in steps.items():
-        block = getattr(step, "triton_block", 0) or BLOCK
-        assembly = assemble(step.triton.compiled, (dtype, dtype), target, block=block)
+        block, warps = block_of(step), warps_of(step)
+        assembly = assemble(step.triton.compiled, (dtype, dtype), target, block=block, warps=warps)
         found.append(Kernel(name, target, assembly.stages, audit(assembly)))
     return found
 

@@ -1,7 +1,7 @@
 """One trial of an optimizer: random tensors, a few steps, every target against the equations.
 
     trial = draw(seed=7, model)
-    worst = compare(exact(model, trial), measured(AdamW, trial, "c"), trial)
+    compare(exact(model, trial), exact(model, trial, nudged=True), measured(AdamW, trial, "c"), ...)
 
 The interpreter runs the same steps in float64. A difference is measured in roundings: one is the
 spacing of the parameter's dtype at the size of the result, plus what the exact result itself moves
@@ -45,7 +45,9 @@ class Trial:
     def __str__(self) -> str:
         shapes = " ".join("x".join(map(str, shape)) or "0-d" for shape in self.shapes)
         hypers = ", ".join(f"{name}={value}" for name, value in self.hypers.items()) or "defaults"
-        return f"seed {self.seed}: {self.dtype}, shapes {shapes}, {self.gradients} gradients, {hypers}"
+        return (
+            f"seed {self.seed}: {self.dtype}, shapes {shapes}, {self.gradients} gradients, {hypers}"
+        )
 
     @property
     def spacing(self) -> float:
@@ -53,11 +55,16 @@ class Trial:
         return torch.finfo(DTYPES[self.dtype]).eps
 
     def names(self) -> list[str]:
-        return [f"{NAMES[(self.seed + k) % len(NAMES)]}.{k}.weight" for k in range(len(self.shapes))]
+        return [
+            f"{NAMES[(self.seed + k) % len(NAMES)]}.{k}.weight" for k in range(len(self.shapes))
+        ]
 
     def parameters(self) -> list[Array]:
         rng = np.random.default_rng((self.seed, 1))
         return [self.stored(rng.standard_normal(shape)) for shape in self.shapes]
+
+    def start(self) -> Snapshot:
+        return {f"param {k}": value.ravel() for k, value in enumerate(self.parameters())}
 
     def gradient(self, step: int) -> list[Array]:
         rng = np.random.default_rng((self.seed, 2, step))
@@ -88,8 +95,8 @@ class Worst:
 def draw(seed: int, model: Model) -> Trial:
     """A trial at random, with nasty gradients one time in two."""
     rng = np.random.default_rng(seed)
-    shapes = MATRICES if model.requires else SHAPES
-    chosen = rng.choice(len(shapes), size=rng.integers(1, 4))
+    shapes: tuple[tuple[int, ...], ...] = MATRICES if model.requires else SHAPES
+    chosen: list[int] = rng.choice(len(shapes), size=rng.integers(1, 4)).tolist()
     return Trial(
         seed,
         str(rng.choice(list(DTYPES), p=(0.7, 0.2, 0.1))),
@@ -101,7 +108,10 @@ def draw(seed: int, model: Model) -> Trial:
 
 def another(hyper: Hyper, rng: np.random.Generator) -> Any:
     """A value inside the hyper's interval, or None for its default (two times in three)."""
-    if rng.random() < 2 / 3:
+    if hyper.default is None:
+        lowest = hyper.bounds.low if hyper.bounds else 1
+        return max(1, int(lowest)) if hyper.type == "int" else near(hyper, 0.1, rng)
+    if rng.random() < 2 / 3 or (hyper.structural and hyper.type == "int"):  # that is compiled in
         return None
     match hyper:
         case Hyper(choices=choices) if choices:
@@ -111,7 +121,9 @@ def another(hyper: Hyper, rng: np.random.Generator) -> Any:
         case Hyper(default=Const(value=int() | float() as value)):
             return near(hyper, value, rng)
         case Hyper(type="tuple", default=tuple() as items) if hyper.items:
-            values = [i.value for i in items if isinstance(i, Const) and not isinstance(i.value, str)]
+            values = [
+                i.value for i in items if isinstance(i, Const) and not isinstance(i.value, str)
+            ]
             return tuple(near(hyper, v, rng) for v in values) if len(values) == len(items) else None
         case _:
             return None
@@ -129,7 +141,8 @@ def near(hyper: Hyper, value: float, rng: np.random.Generator) -> float:
 
 
 def exact(model: Model, trial: Trial, nudged: bool = False) -> list[Snapshot]:
-    """What the equations say, after each step; `nudged`: with all inputs moved by one spacing."""
+    """What the equations say, before the first step and after each; `nudged`: when all inputs
+    move by one spacing."""
     rng = np.random.default_rng((trial.seed, 3))
 
     def nudge(values: Array) -> Array:
@@ -139,7 +152,7 @@ def exact(model: Model, trial: Trial, nudged: bool = False) -> list[Snapshot]:
     start = zip(trial.names(), trial.parameters(), strict=True)
     tensors = [Exact(name, nudge(value), trial.dtype) for name, value in start]
     run = Interpreter(model, tensors, groups=[trial.hypers])
-    made: list[Snapshot] = []
+    made = [trial.start()]
     for step in range(STEPS):
         run.step([nudge(grad) for grad in trial.gradient(step)])
         now: Snapshot = {}
@@ -152,10 +165,10 @@ def exact(model: Model, trial: Trial, nudged: bool = False) -> list[Snapshot]:
 
 
 def measured(optimizer: type[Any], trial: Trial, target: str) -> list[Snapshot]:
-    """What one target computes, after each step."""
+    """What one target computes, before the first step and after each."""
     dtype = DTYPES[trial.dtype]
     params = [torch.nn.Parameter(torch.tensor(value).to(dtype)) for value in trial.parameters()]
-    made: list[Snapshot] = []
+    made = [trial.start()]
     with use_target(target):
         opt = optimizer(list(zip(trial.names(), params, strict=True)), **trial.hypers)
         for step in range(STEPS):
@@ -173,17 +186,21 @@ def measured(optimizer: type[Any], trial: Trial, target: str) -> list[Snapshot]:
 
 
 def compare(
-    equations: list[Snapshot], nudged: list[Snapshot], target: list[Snapshot], trial: Trial, limit: float
+    equations: list[Snapshot],
+    nudged: list[Snapshot],
+    target: list[Snapshot],
+    spacing: float,
+    limit: float,
 ) -> Worst:
     """The largest difference, over what both sides have."""
     worst = Worst()
-    before = {f"param {k}": value.ravel() for k, value in enumerate(trial.parameters())}
-    for step, (right, moved, made) in enumerate(zip(equations, nudged, target, strict=True), 1):
+    before: Snapshot = {}
+    for step, (right, moved, made) in enumerate(zip(equations, nudged, target, strict=True)):
         for name in right.keys() & made.keys():
             a, b = made[name], right[name]
             if a.shape != b.shape:
                 continue  # the runtime keeps this state in another layout
-            unit = rounding(b, moved[name], before.get(name), trial.spacing)
+            unit = rounding(b, moved[name], before.get(name), spacing)
             off = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b) / unit)
             off = np.where(np.isnan(off), np.inf, off)
             if not off.size:
@@ -198,7 +215,9 @@ def compare(
 def rounding(b: Array, moved: Array, before: Array | None, spacing: float) -> Array:
     """One rounding of each value: the dtype's spacing at the size of the result and of the largest
     change, and what the result moves when the inputs do."""
-    change = np.abs(b - before).max(initial=0.0) if before is not None else np.abs(b).max(initial=0.0)
+    change = (
+        np.abs(b - before).max(initial=0.0) if before is not None else np.abs(b).max(initial=0.0)
+    )
     move = np.abs(moved - b)
     together = float(np.sqrt(np.mean(move**2))) if move.size else 0.0
     smallest = float(torch.finfo(torch.float32).tiny)

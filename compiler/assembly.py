@@ -1,6 +1,6 @@
 """Compiling a Triton kernel ahead of time, down to machine code, on a machine without a GPU.
 
-    kernel = assemble(adamw, tables=("tasks", "pointers", "scalars"), dtypes, target="sm_90")
+    kernel = assemble(adamw, ("float32", "float32"), "sm_90", block=1024)
     kernel.stages["sass"]              every stage as text: ttir, ttgir, llir, ptx, sass (or amdgcn)
     kernel.registers, kernel.shared    what a block of it needs
 
@@ -22,6 +22,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+_TRITON: Any = triton  # its own types do not know all of this
 _FLOAT_TABLES = frozenset({"scalars", "values", "totals", "partials"})
 _TEXT_STAGES = ("ttir", "ttgir", "llir", "ptx", "amdgcn")
 _DTYPES = {
@@ -62,8 +63,8 @@ def assemble(
     warps: int = 4,
     aligned: bool = True,
 ) -> Assembly:
-    """Compile a generated kernel (a `triton.jit` function with the tables of this project as its
-    arguments) for parameters and gradients of `dtypes` and a target such as sm_90 or gfx942."""
+    """Compile a generated kernel (a `triton.jit` function whose arguments are this project's tables)
+    for parameters and gradients of `dtypes` and a target such as sm_90 or gfx942."""
     param, grad = dtypes
     real = "float64" if param == "float64" else "float32"
     constants: dict[str, Any] = {
@@ -80,9 +81,9 @@ def assemble(
         fn=function,
         signature=signature,
         constexprs={name: constants[name] for name in names if name in constants},
-        attrs={(k,): [["tt.divisibility", 16]] for k in tables},
+        attrs={(k,): [["tt.divisibility", 16]] for k in tables if names[k] != "count"},
     )
-    compiled: Any = triton.compile(source, target=_target(target), options={"num_warps": warps})
+    compiled = _TRITON.compile(source, target=_target(target), options={"num_warps": warps})
     stages = {name: str(compiled.asm[name]) for name in _TEXT_STAGES if name in compiled.asm}
     shared = int(compiled.metadata.shared)
     if target.startswith("gfx"):
@@ -93,6 +94,8 @@ def assemble(
 def _kind(name: str, constants: Mapping[str, Any]) -> str:
     if name in constants:
         return "constexpr"
+    if name == "count":
+        return "i32"
     return "*fp64" if name in _FLOAT_TABLES else "*i64"
 
 
@@ -108,8 +111,8 @@ def _nvidia(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
-        usage = _run(triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", str(path))
-        sass = _run(triton.knobs.nvidia.nvdisasm.path, "-c", str(path))
+        usage = _run(_TRITON.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", str(path))
+        sass = _run(_TRITON.knobs.nvidia.nvdisasm.path, "-c", str(path))
     stages["sass"] = sass
     return Assembly(
         target, threads, block, stages,

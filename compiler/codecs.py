@@ -5,10 +5,11 @@ no table:
 
     dynamic8   code k holds +-10^(e-6) * (0.1 + 0.9 * (k/2^e - 1 + 2^-(e+1))),  2^e <= k < 2^(e+1)
 
-which is bitsandbytes' "dynamic" map (Dettmers et al. 2022, arXiv:2110.02861): within one power of
-two of k the value is linear in k, so decoding is `slope[e] * k + offset[e]` with the pair chosen by
-comparisons, and encoding is the inverse with the decade chosen by comparisons. Bounds between codes
-are the midpoints of neighbouring values, so the nearest code is taken.
+which is bitsandbytes' "dynamic" map (Dettmers et al. 2022, arXiv:2110.02861). Within one power of
+two of k the value is linear in k, and the lines grow steeper from one to the next: so decoding
+takes the greatest of the lines `slope[e] * k + offset[e]`, encoding the least of their inverses,
+and neither branches. Bounds between codes are the midpoints of neighbouring values, so the
+nearest code is taken.
 
 The scale of a block is its largest magnitude; a block whose largest magnitude is not above
 `SMALLEST_SCALE` is stored as zeros.
@@ -57,66 +58,68 @@ def _decode_unsigned(graph: Graph, code: Node) -> Node:
 
 
 def _decode_size(graph: Graph, k: Node, shift: int) -> Node:
-    """The value of index k >= 0: 0 for k = 0, 1 for the top index, else linear in its octave."""
-    slopes, offsets = [], []
-    for e in range(shift, 7 + shift):
-        decade = 10.0 ** (e - shift - 6)
-        slopes.append(decade * 0.9 / 2**e)
-        offsets.append(decade * (0.1 - 0.9 + 0.9 * 2.0 ** -(e + 1)))
-    slope, offset = graph.const(slopes[0]), graph.const(offsets[0])
-    for e in range(shift + 1, 7 + shift):
-        beyond = graph.node("ge", k, graph.const(2**e))
-        slope = graph.node("where", beyond, graph.const(slopes[e - shift]), slope)
-        offset = graph.node("where", beyond, graph.const(offsets[e - shift]), offset)
-    line = graph.node("add", graph.node("mul", slope, k), offset)
-    top = graph.node("ge", k, graph.const(2 ** (7 + shift)))
-    line = graph.node("where", top, graph.const(1), line)
-    if shift:
-        return line
-    return graph.node("where", graph.node("gt", k, graph.const(0)), line, graph.const(0))
+    """The value of index k: 0 below the first, 1 for the top index, else the greatest line's."""
+    size = graph.const(0)
+    for slope, offset in _lines(shift):
+        size = graph.node("max_number", _line(graph, slope, k, offset), size)
+    return graph.node("min_number", size, graph.const(1))
 
 
 def _encode_signed(graph: Graph, x: Node) -> Node:
     negative = graph.node("lt", x, graph.const(0))
     k = _encode_size(graph, graph.node("abs", x), shift=0)
-    low = graph.node("sub", graph.const(127), graph.node("minimum", k, graph.const(127)))
+    low = graph.node("sub", graph.const(127), graph.node("min_number", k, graph.const(127)))
     return graph.node("where", negative, low, graph.node("add", graph.const(127), k))
 
 
 def _encode_unsigned(graph: Graph, x: Node) -> Node:
     k = _encode_size(graph, x, shift=1)
-    return graph.node("maximum", graph.node("sub", k, graph.const(1)), graph.const(0))
+    return graph.node("max_number", graph.node("sub", k, graph.const(1)), graph.const(0))
 
 
 def _encode_size(graph: Graph, a: Node, shift: int) -> Node:
-    """The index of the value nearest to a in [0, 1].
+    """The index of the value nearest to a in [0, 1]: the floor of the least of some lines in a.
 
-    In the decade [10^(i-7), 10^(i-6)) sit 2^e values, e = i + shift, in steps of w; the first one's
-    lower neighbour is the last of the decade below, 0.05 * w of that decade's ... so the bound
-    between them is 0.2 of a step into the decade, in every decade.
+    Inside a power of two that is the inverse line, half a step up. Its first index begins later
+    than that, half-way in value from the index before, whose steps are smaller: 0.3 of a step
+    early instead of 0.5. Hence a second line that reaches the index there, steep enough to stay
+    below the first line until both round alike, and not so steep as to matter further down.
     """
-    slope, start = graph.const(_slope(0, shift)), graph.const(2.0**shift)
-    for i in range(1, 7):
-        beyond = graph.node("ge", a, graph.const(10.0 ** (i - 7)))
-        slope = graph.node("where", beyond, graph.const(_slope(i, shift)), slope)
-        start = graph.node("where", beyond, graph.const(2.0 ** (i + shift)), start)
-    ninth = graph.const(1.0 / 9.0)
-    q = graph.node("sub", graph.node("mul", slope, a), graph.node("mul", ninth, start))
-    inside = graph.node("add", start, graph.node("floor", q))
-    below = graph.node("sub", start, graph.const(1))
-    k = graph.node("where", graph.node("lt", q, graph.const(0.2)), below, inside)
-    e = 6 + shift
-    last = 1.0 * (0.1 + 0.9 * ((2 ** (e + 1) - 1) / 2**e - 1 + 2.0 ** -(e + 1)))
-    top = graph.node("ge", a, graph.const((1.0 + last) / 2))
-    k = graph.node("where", top, graph.const(2 ** (7 + shift)), k)
-    first = 10.0**-6 * (0.1 + 0.9 * 2.0 ** -(shift + 1))
-    tiny = graph.node("lt", a, graph.const(first / 2))
-    return graph.node("where", tiny, graph.const(2.0**shift - 1), _at_least(graph, k, 2.0**shift))
+    least: Node | None = None
+    for e, (slope, offset) in enumerate(_lines(shift), start=shift):
+        inverse = _line(graph, 1 / slope, a, 0.5 - offset / slope)
+        bound = (_value(2**e, shift) + _value(2**e - 1, shift)) / 2
+        steep = _line(graph, _STEEP / slope, a, 2**e - _STEEP * bound / slope)
+        both = graph.node("min_number", inverse, steep)
+        least = both if least is None else graph.node("min_number", both, least)
+    assert least is not None
+    k = graph.node("max_number", graph.node("floor", least), graph.const(2**shift - 1))
+    top = 2 ** (7 + shift)
+    above = graph.node("ge", a, graph.const((_value(top, shift) + _value(top - 1, shift)) / 2))
+    return graph.node("where", above, graph.const(top), k)
 
 
-def _at_least(graph: Graph, k: Node, low: float) -> Node:
-    return graph.node("maximum", k, graph.const(low))
+_STEEP = 2.5
 
 
-def _slope(i: int, shift: int) -> float:
-    return 10.0 ** (6 - i) * 2.0 ** (i + shift) / 0.9
+def _line(graph: Graph, slope: float, x: Node, offset: float) -> Node:
+    return graph.node("add", graph.node("mul", graph.const(slope), x), graph.const(offset))
+
+
+def _lines(shift: int) -> list[tuple[float, float]]:
+    """Slope and offset of the value in k, from one power of two to the next."""
+    lines: list[tuple[float, float]] = []
+    for e in range(shift, 7 + shift):
+        decade = 10.0 ** (e - shift - 6)
+        lines.append((decade * 0.9 / 2**e, decade * (0.1 - 0.9 + 0.9 * 2.0 ** -(e + 1))))
+    return lines
+
+
+def _value(k: int, shift: int) -> float:
+    """The value of index k, exactly as the map has it."""
+    if k < 2**shift:
+        return 0.0
+    if k == 2 ** (7 + shift):
+        return 1.0
+    slope, offset = _lines(shift)[k.bit_length() - 1 - shift]
+    return slope * k + offset

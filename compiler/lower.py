@@ -15,15 +15,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import ELEMENT
 from ..dsl.model import Branch, Expr, Model, Unsupported
 from ..dsl.source import Span
+from .decisions import Decisions, Refused, Undecided
 from .ir import Decide, Program, Refuse, Tree
-from .trace import Refused, Trace, Undecided
+from .trace import Trace
 
 _MOST_LEAVES = 512
 
-Decisions = tuple[tuple[Expr, bool], ...]
+Taken = tuple[tuple[Expr, bool], ...]
 
 
 def lower(model: Model) -> Tree:
@@ -40,16 +40,17 @@ class _Grower:
     model: Model
     leaves: int = 0
 
-    def grow(self, decisions: Decisions) -> Tree:
-        trace = Trace(self.model, dict(decisions))
+    def grow(self, taken: Taken) -> Tree:
+        decisions = Decisions(dict(taken))
+        trace = Trace.of(self.model, decisions)
         try:
-            program = trace.run()
+            trace.run()
         except Undecided as undecided:
             return Decide(
                 undecided.condition,
                 undecided.lets,
-                self.grow((*decisions, (undecided.condition, True))),
-                self.grow((*decisions, (undecided.condition, False))),
+                self.grow((*taken, (undecided.condition, True))),
+                self.grow((*taken, (undecided.condition, False))),
             )
         except Refused as refused:
             return Refuse(refused.message)
@@ -64,8 +65,9 @@ class _Grower:
                 )
             )
         return Program(
-            self.model.name, trace.graph, decisions, trace.streams(), trace.stores(),
-            tuple(trace.lets), tuple(trace.host_stores.items()), trace.counts, trace.model.rounding,
+            self.model.name, trace.graph, taken, trace.streams(), trace.stores(),
+            tuple(decisions.lets), tuple(trace.names.host_stores.items()), trace.counts,
+            trace.model.rounding,
         )  # fmt: skip
 
 
@@ -83,8 +85,8 @@ def refuse_unsupported(model: Model) -> None:
 
 def _not_compiled(code: str, what: str, span: Span) -> Diagnostic:
     return Diagnostic(
-        code, f"{what}: understood, not compiled yet", span, "the naive interpreter may still run it"
+        code,
+        f"{what}: understood, not compiled yet",
+        span,
+        "the naive interpreter may still run it",
     )
-
-
-__all__ = ["ELEMENT", "lower", "refuse_unsupported"]

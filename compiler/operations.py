@@ -24,6 +24,7 @@ from .ir import Graph, Node
 _REDUCTIONS = frozenset(
     {"sum", "mean", "max", "min", "norm", "rms", "std", "dot", "count"}
 )  # fmt: skip
+_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"})
 _ELEMENTARY = frozenset(
     {
         "neg", "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge",
@@ -99,7 +100,8 @@ class Operations:
             case "sum" | "dot":
                 return x if same else self._sum(x, per, span)
             case "count":
-                return x if same else self._sum(self._number(x), per, span)
+                there = self._number(self._is_not_zero(x))
+                return there if same else self._sum(there, per, span)
             case "max" | "min":
                 return x if same else self.graph.node(op, x, level=per, span=span)
             case "mean":
@@ -162,9 +164,12 @@ class Operations:
             return self.graph.const(float(expr.value))
         return self.graph.node("operand", attr=expr, level=expr.level, span=span)
 
+    def _is_not_zero(self, x: Node) -> Node:
+        return x if x.op in _COMPARISONS else self.graph.node("ne", x, self.graph.const(0))
+
     def _number(self, x: Node) -> Node:
         """A comparison's outcome as 0 or 1, so that it can be added up."""
-        if x.op in ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"):
+        if x.op in _COMPARISONS:
             return self.graph.node("where", x, self.graph.const(1), self.graph.const(0))
         return x
 

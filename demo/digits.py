@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
@@ -14,7 +14,7 @@ from .race import Batch, Task
 
 def digits(steps: int = 300, batch: int = 128) -> Task:
     """The task: one image in five is held out."""
-    data: Any = load_digits()
+    data = cast(Any, load_digits())
     images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
     labels = torch.tensor(data.target)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))

@@ -119,11 +119,14 @@ def elementary(op: str, args: Sequence[Array]) -> Array:
 
 # ---------------------------------------------------------------- reductions
 
-REDUCTIONS = ("sum", "mean", "max", "min", "norm", "rms", "std", "dot", "count")
+REDUCTIONS = (
+    *("sum", "mean", "max", "min", "norm", "rms", "std", "dot", "count"),
+    *("quantile", "argmin", "argmax"),
+)
 
 
 def reduce(op: str, columns: Sequence[Array], unbiased: bool = False) -> float:
-    """All numbers of a cell to one; `dot` takes two columns, the others one."""
+    """All numbers of a cell to one. `dot` takes two columns; `quantile` has its q in the second."""
     x = columns[0]
     match op:
         case "sum":
@@ -145,6 +148,12 @@ def reduce(op: str, columns: Sequence[Array], unbiased: bool = False) -> float:
             result = np.sum(x * columns[1])
         case "count":
             result = np.count_nonzero(x)
+        case "quantile":
+            result = np.quantile(x, columns[1][0])
+        case "argmin":
+            result = np.argmin(x)  # the first of equals
+        case "argmax":
+            result = np.argmax(x)
         case _:
             raise ValueError(f"{op} is no reduction")
     return float(result)

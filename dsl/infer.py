@@ -48,13 +48,13 @@ def as_matrix(level: Level, span: Span) -> tuple[Expr, Expr] | None:
             return None
 
 
-def _is_whole(c: Context, level: Level, span: Span) -> bool:
-    """Whether a level is, or may be, one value per element of the parameter."""
+def _is_whole(c: Context, level: Level, span: Span, surely: bool = False) -> bool:
+    """Whether a level is, or (unless `surely`) may be, one value per element of the parameter."""
     sizes = as_matrix(level, span)
     if sizes is None:
         return False
-    rows, cols = agree(c, sizes[0], fact("rows", span)), agree(c, sizes[1], fact("cols", span))
-    return rows is not False and cols is not False
+    agreed = agree(c, sizes[0], fact("rows", span)), agree(c, sizes[1], fact("cols", span))
+    return all(agreed) if surely else False not in agreed
 
 
 def _has_axis(c: Context, level: Level, cells: Level, span: Span) -> bool:
@@ -85,9 +85,9 @@ def join_two(c: Context, left: Level, right: Level, span: Span) -> Level | None:
 def _join_shaped(c: Context, left: Level, right: Level, span: Span) -> Level | None:
     """`left` has a shape of its own."""
     if not right.is_shaped:
-        if _is_whole(c, left, span):
-            return ELEMENT
-        return left if _has_axis(c, left, right, span) else None
+        if _has_axis(c, left, right, span) and not _is_whole(c, left, span, surely=True):
+            return left
+        return ELEMENT if _is_whole(c, left, span) else None
     if left.kind == right.kind and len(left.args) == len(right.args):
         agreed = [agree(c, a, b) for a, b in zip(left.args, right.args, strict=True)]
         return None if False in agreed else left

@@ -26,11 +26,12 @@ import numpy as np
 
 from .cells import ELEMENT, Array, Shape, Value
 from .hyper_values import hyper_values
+from .keep import Keep
 from .lockstep import evaluate, run
 from .model import Model, State
 from .stages import STAGES, refuse, stage_of, statements
 from .storage import round_to
-from .visit import Keep, Visit
+from .visit import Visit
 from .writeback import create_state, read_param, write_param, write_state
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .diagnostics import Diagnostic, SpecError
+from .factorise import ONE, SEVERAL
 from .model import (
     Assign,
     Expr,
@@ -29,7 +30,8 @@ from .model import (
 )
 
 STAGES = ("hyper", "grad", "update")
-_RUN_ANYWAY = ("E507",)  # views are not part of a step
+_RUN_ANYWAY = ("E507", "E522", "E524")  # views (no part of a step), places, `stored`
+_FACTORISATIONS = (*SEVERAL, *ONE)
 
 
 def statements(model: Model, stage: str) -> tuple[Stmt, ...]:
@@ -84,7 +86,11 @@ def _expressions(stmt: Stmt) -> Iterator[Expr]:
 
 def refuse(model: Model) -> None:
     """Raise SpecError if the model, or one it routes to, holds what the interpreter cannot run."""
-    found = [one for one in _unsupported(model) if one.code not in _RUN_ANYWAY]
+    found = [
+        one
+        for one in _unsupported(model)
+        if one.code not in _RUN_ANYWAY and one.what not in _FACTORISATIONS
+    ]
     if found:
         raise SpecError(
             *(

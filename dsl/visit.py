@@ -18,6 +18,7 @@ from .cells import (
     ELEMENT,
     GLOBAL,
     TENSOR,
+    Array,
     Cells,
     Shape,
     Value,
@@ -29,9 +30,11 @@ from .cells import (
     join,
 )
 from .evaluate import ELEMENTARY, MATRICES, REDUCTIONS, elementary, number, reduce
+from .factorise import ONE, SEVERAL, put, take
+from .keep import Keep
 from .levels import Level
 from .model import Apply, Const, Expr, Model, Read, State
-from .storage import round_to
+from .storage import read_back, round_to
 
 ACROSS = ("global", "group", "layers")  # levels that hold more than one tensor
 
@@ -42,23 +45,6 @@ class Waiting(Exception):
     def __init__(self, reduction: Apply):
         super().__init__(reduction.op)
         self.reduction = reduction
-
-
-@dataclass(slots=True, eq=False)
-class Keep:
-    """The states of a tensor, of a group, or of the optimizer. `stored` is what the storage reads
-    back, `present` what a name stands for during a step; `blocked` by a guard that did not hold."""
-
-    stored: dict[str, Value] = field(default_factory=dict[str, Value])
-    present: dict[str, Value] = field(default_factory=dict[str, Value])
-    written: set[str] = field(default_factory=set[str])
-    hosted: set[str] = field(default_factory=set[str])  # the states that live on the host
-    blocked: bool = False
-
-    def begin(self) -> None:
-        self.present = dict(self.stored)
-        self.written = set()
-        self.blocked = False
 
 
 @dataclass(slots=True, eq=False)
@@ -102,9 +88,8 @@ class Visit:
     def _require(self) -> None:
         for requirement in self.model.requires:
             if not self.holds(requirement.condition):
-                raise ValueError(
-                    f"{self.model.name} does not take {self.name}: {requirement.advice}"
-                )
+                advice = f": {requirement.advice}" if requirement.advice else ""
+                raise ValueError(f"{self.model.name} does not take {self.name}{advice}")
 
     def keep(self, state: State) -> Keep:
         """Where a state is kept: one for the tensor, for its group, or for all."""
@@ -185,6 +170,8 @@ class Visit:
             case Apply(op=op) if op in MATRICES:
                 arrays = [as_array(self.value(arg), self.shape) for arg in expr.args]
                 return from_array(MATRICES[op](*arrays), self.cells(expr.level))
+            case Apply(op=op) if op in SEVERAL or op in ONE:
+                return self._factorised(expr)
             case Apply(op=op) if op in ELEMENTARY:
                 cells = self.cells(expr.level)
                 args = [carry(self.value(arg), cells, self.shape).data for arg in expr.args]
@@ -215,6 +202,25 @@ class Visit:
             return self.role
         return next((role for test, role in self.roles if not test or self.holds(test)), "")
 
+    def _factorised(self, expr: Apply) -> Value:
+        arrays = [as_array(self.value(arg), self.shape) for arg in expr.args]
+        options = {name: self.size(value) for name, value in expr.options}
+        if expr.op in ONE:
+            return from_array(ONE[expr.op](*arrays, **options), self.cells(expr.level))
+        results = SEVERAL[expr.op](*arrays)
+        data = np.empty(len(results), dtype=object)
+        data[:] = results
+        return Value(self.cells(expr.level), data)
+
+    def _place(self, item: Expr) -> slice | Array:
+        match item:
+            case Apply(op="all"):
+                return slice(None)
+            case Apply(op="slice", args=bounds):
+                return slice(*(int(self.size(bound)) for bound in bounds))
+            case _:
+                return self.value(item).data.astype(int)
+
     def _special(self, expr: Apply) -> Value:
         value = self._value(expr.args[0])
         match expr.op:
@@ -226,8 +232,21 @@ class Visit:
                 return Value(TENSOR, number(self.shape.axes[int(value.data)]))
             case "length":
                 return Value(GLOBAL, number(value.data.size))
+            case "item":
+                return from_array(value.data[int(self.size(expr.args[1]))], self.cells(expr.level))
             case "index":
-                return Value(GLOBAL, number(value.data[int(self.size(expr.args[1]))]))
+                places = [self._place(item) for item in expr.args[1:]]
+                found = take(as_array(value, self.shape), places)
+                return from_array(found, self.cells(expr.level))
+            case "put":
+                places = [self._place(item) for item in expr.args[1:-1]]
+                new = as_array(self.value(expr.args[-1]), self.shape)
+                changed = put(as_array(value, self.shape), places, new)
+                return from_array(changed, value.cells)
+            case "stored":
+                codec = str(self.value(expr.args[1]).data)
+                options = {name: int(self.size(option)) for name, option in expr.options}
+                return Value(value.cells, read_back(value.data, "float32", codec, options))
             case "is_diagonal":
                 return Value(TENSOR, number(value.cells.kind == "diagonal"))
             case op:

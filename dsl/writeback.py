@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from .cells import ELEMENT, Array, Value
+from .keep import Keep
 from .model import State, Storage
 from .storage import kahan, read_back, round_to, stochastic
-from .visit import Keep, Visit
+from .visit import Visit
 
 KAHAN, MASTER = "param.kahan", "param.master"
 
@@ -50,7 +51,7 @@ def _as_stored(visit: Visit, state: State, value: Value, dtype: str) -> Value:
     line = _storage_line(visit, state)
     if line is not None:
         codec = line.codec
-        options = {name: visit.value(option).data.item() for name, option in line.options}
+        options = {name: int(visit.size(option)) for name, option in line.options}
     data = read_back(value.data, state.dtype or dtype, codec, options)
     return Value(value.cells, data)
 

@@ -70,9 +70,9 @@ def adopt_1(
     tensor = tl.load(task)
     begin = tl.multiple_of(tl.load(task + 1), BLOCK)
     end = tl.load(task + 2)
-    streams = pointers + 2 * tensor
+    streams = pointers + 3 * tensor
     grad_at = tl.load(streams).to(tl.pointer_type(GRAD))
-    v_at = tl.load(streams + 1).to(tl.pointer_type(REAL))
+    v_at = tl.load(streams + 2).to(tl.pointer_type(REAL))
     if ALIGNED:
         grad_at = tl.multiple_of(grad_at, 16)
         v_at = tl.multiple_of(v_at, 16)
@@ -250,10 +250,10 @@ def adopt_3(
     tensor = tl.load(task)
     begin = tl.multiple_of(tl.load(task + 1), BLOCK)
     end = tl.load(task + 2)
-    streams = pointers + 3 * tensor
+    streams = pointers + 4 * tensor
     param_at = tl.load(streams).to(tl.pointer_type(PARAM))
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
-    v_at = tl.load(streams + 2).to(tl.pointer_type(REAL))
+    v_at = tl.load(streams + 3).to(tl.pointer_type(REAL))
     if ALIGNED:
         param_at = tl.multiple_of(param_at, 16)
         grad_at = tl.multiple_of(grad_at, 16)
@@ -452,10 +452,10 @@ void adopt_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
-        const int64_t *address = pointers + 2 * tensor;
+        const int64_t *address = pointers + 3 * tensor;
         const double *numbers = scalars + 1 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[0];
-        REAL *restrict v_at = (REAL *)address[1];
+        REAL *restrict v_at = (REAL *)address[2];
         const REAL grad_scale = (REAL)numbers[0];
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -514,11 +514,11 @@ void adopt_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
-        const int64_t *address = pointers + 3 * tensor;
+        const int64_t *address = pointers + 4 * tensor;
         const double *numbers = scalars + 2 * tensor;
         const PARAM *restrict param_at = (const PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
-        REAL *restrict v_at = (REAL *)address[2];
+        REAL *restrict v_at = (REAL *)address[3];
         const REAL grad_scale = (REAL)numbers[0];
         const REAL weight_decay = (REAL)numbers[1];
         #pragma omp simd
@@ -682,7 +682,7 @@ class ADOPT(CompiledOptimizer):
     )
     paths = (
         Path(
-            streams=(Stream("grad", dtype="grad", kind="grad"), Stream("v")),
+            streams=(Stream("grad", dtype="grad", kind="grad"), Stream("m"), Stream("v")),
             steps=(
                 Sweep(
                     "adopt_1",
@@ -721,6 +721,7 @@ class ADOPT(CompiledOptimizer):
             streams=(
                 Stream("param", dtype="param", kind="param"),
                 Stream("grad", dtype="grad", kind="grad"),
+                Stream("m"),
                 Stream("v"),
             ),
             steps=(

@@ -64,5 +64,10 @@ def tensors(
             home = owner(stream, state, group, first)
             if stream.name not in home:
                 home[stream.name] = make(stream, param, fact, choice.sizes)
-            found[stream.name] = home[stream.name]
+            tensor = found[stream.name] = home[stream.name]
+            if tensor.dtype is not stored(stream.dtype, param.dtype):
+                raise ValueError(
+                    f"{fact}: `{stream.name}` is {tensor.dtype}, which does not go with "
+                    f"{param.dtype} parameters; a state they share needs them all alike"
+                )
     return found

@@ -51,6 +51,18 @@ class Tables:
         return known[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """The tasks of a sweep over a bucket, and how many elements they are together."""
+
+    table: Tensor
+    spans: Tensor
+    elements: int
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
 @dataclass(slots=True)
 class Bucket:
     """Members of one path, device and pair of dtypes. `place` tells it from other buckets."""
@@ -90,13 +102,13 @@ class Bucket:
         make = self._maker(rows, torch.float64, len(first))
         return tables.get((self.place, "scalars"), key, make)
 
-    def tasks(self, tables: Tables, sweep: Sweep, size: int) -> tuple[Tensor, Tensor]:
-        """The tasks of a sweep and the spans of its members, for tasks of about `size` elements."""
+    def tasks(self, tables: Tables, sweep: Sweep, size: int) -> Tasks:
+        """The tasks of a sweep, each of about `size` elements."""
         level = sweep.cell
         key = (level, size, [(m.fact.shape, m.choice.sizes) for m in self.members])
         return tables.get((self.place, "tasks", level), key, lambda: self._tasks(level, size))
 
-    def _tasks(self, level: Level | None, size: int) -> tuple[Tensor, Tensor]:
+    def _tasks(self, level: Level | None, size: int) -> Tasks:
         pieces: list[Tensor] = []
         spans: list[tuple[int, int]] = []
         total = 0
@@ -107,8 +119,11 @@ class Bucket:
             pieces.append(torch.stack((torch.full_like(begins, row), begins, ends), dim=1))
             spans.append((total, len(begins)))
             total += len(begins)
-        table = torch.cat(pieces)
-        return table.to(self.device), torch.tensor(spans, dtype=torch.int64, device=self.device)
+        return Tasks(
+            torch.cat(pieces).to(self.device),
+            torch.tensor(spans, dtype=torch.int64, device=self.device),
+            sum(member.fact.numel for member in self.members),
+        )
 
     def _maker(self, rows: Sequence[float], dtype: torch.dtype, width: int) -> Callable[[], Tensor]:
         def make() -> Tensor:
@@ -118,9 +133,7 @@ class Bucket:
         return make
 
 
-def extent(
-    level: Level | None, fact: Facts, sizes: tuple[int, ...], size: int
-) -> tuple[int, int]:
+def extent(level: Level | None, fact: Facts, sizes: tuple[int, ...], size: int) -> tuple[int, int]:
     """How far the tasks of a tensor reach, in elements or cells, and how much one task takes."""
     if level is None:
         return fact.numel, size

@@ -33,6 +33,7 @@ from .dtypes import FLOATS
 _BASE = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math",
          "-ffp-contract=fast", "-w")  # fmt: skip
 _EXTRAS = (("-march=native", "-fopenmp"), ("-fopenmp",), ("-march=native",), ())
+_WORTH_SHARING = 65536  # elements; below, one thread is done within the time others need to wake
 _THREADS = """
 #ifdef _OPENMP
 #include <omp.h>
@@ -51,16 +52,20 @@ class Library:
         self._threads = self._library.stepc_threads
         self._threads.argtypes = [ctypes.c_int]
 
-    def launch(self, name: str, count: int, tables: Sequence[Tensor]) -> None:
-        """Call a kernel with as many threads as torch uses."""
-        self._threads(torch.get_num_threads())
+    def launch(self, name: str, count: int, tables: Sequence[Tensor], elements: int) -> None:
+        """Call a kernel with as many threads as torch uses, or with one if there is little to do:
+        waking others would take longer. The number is torch's own too (one OpenMP library serves
+        both), so it is put back."""
+        threads = torch.get_num_threads()
+        self._threads(threads if elements >= _WORTH_SHARING else 1)
         addresses = [ctypes.c_void_p(table.data_ptr()) for table in tables]
         self._library[name](ctypes.c_int64(count), *addresses)
+        self._threads(threads)
 
 
 @cache
 def compiled(source: str, param: torch.dtype, grad: torch.dtype) -> Library | None:
-    """The library of a module for one pair of dtypes; None (and one warning) if it cannot be had."""
+    """The library of a module for one pair of dtypes; None, and one warning, without a compiler."""
     compiler = find_compiler()
     if compiler is None:
         _warn("no C compiler was found (gcc, clang or cc; or name one in $CC)")
@@ -166,7 +171,7 @@ def _load_or_build(compiler: str, flags: tuple[str, ...], text: str, folder: Pat
 
 
 def _build(compiler: str, flags: tuple[str, ...], text: str, target: Path) -> None:
-    """Compile beside the target, then move it there in one step: two processes may do so at once."""
+    """Compile beside the target, then move it there at once: two processes may do so together."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         source, result = Path(folder) / "kernels.c", Path(folder) / "kernels.so"
         source.write_text(text, encoding="utf-8")

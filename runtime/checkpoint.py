@@ -7,7 +7,7 @@ runs last wraps and checks them, `__setstate__` unwraps them on the parameter's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from . import hyper
 from .cells import COARSE, kind
 from .dtypes import stored
 from .path import Path, Stream
@@ -34,7 +35,7 @@ class _Wrapped:
 
 
 @contextmanager
-def checked(optimizer: CompiledOptimizer) -> Iterator[None]:
+def checked(optimizer: CompiledOptimizer) -> Generator[None, None, None]:
     """Inside, what the optimizer loads is matched by name, checked, and wrapped."""
 
     def hook(_: object, state_dict: StateDict) -> StateDict:
@@ -62,7 +63,8 @@ def unpack(state: Mapping[Any, Any], groups: Sequence[dict[str, Any]]) -> None:
 
 def _prepare(optimizer: CompiledOptimizer, state_dict: StateDict) -> StateDict:
     groups: list[dict[str, Any]] = [dict(group) for group in state_dict["param_groups"]]
-    _check_groups(optimizer, groups)
+    _check_sizes(optimizer, groups)
+    _check_hypers(optimizer, groups)
     state = _by_name(optimizer, groups, dict(state_dict["state"]))
     known = _streams(optimizer.paths)
     places = [place for group in groups for place in group["params"]]
@@ -78,7 +80,16 @@ def _prepare(optimizer: CompiledOptimizer, state_dict: StateDict) -> StateDict:
     return {**state_dict, "param_groups": groups, "state": state}
 
 
-def _check_groups(optimizer: CompiledOptimizer, groups: list[dict[str, Any]]) -> None:
+def _check_hypers(optimizer: CompiledOptimizer, groups: list[dict[str, Any]]) -> None:
+    name = type(optimizer).__name__
+    merged = [{**optimizer.defaults, **group} for group in groups]
+    for group in merged:
+        hyper.fill(optimizer.hypers, group)
+        hyper.check(optimizer.hypers, group, name)
+    hyper.check_agreement(optimizer.hypers, merged, name)
+
+
+def _check_sizes(optimizer: CompiledOptimizer, groups: list[dict[str, Any]]) -> None:
     ours = optimizer.param_groups
     if len(groups) != len(ours):
         raise ValueError(

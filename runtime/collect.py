@@ -23,7 +23,9 @@ _SUPPORTED = "float64, float32, bfloat16 and float16"
 def refuse_param(param: Tensor, optimizer: str) -> None:
     """Raise for a parameter of a kind that no kernel handles."""
     if param.is_complex():
-        raise TypeError(f"{optimizer} takes real parameters, not {param.dtype}; pass torch.view_as_real")
+        raise TypeError(
+            f"{optimizer} takes real parameters, not {param.dtype}; pass torch.view_as_real"
+        )
     if param.layout is not torch.strided:
         raise TypeError(f"{optimizer} takes dense parameters, not {param.layout}")
     if param.dtype not in FLOATS:

@@ -1,3 +1,4 @@
+# pyright: basic, reportCallIssue=false  (device code: values have no Python types)
 """Elementary functions that Triton lacks, as device functions for generated kernels.
 
     from stepc.runtime.elementary import larger, sign
@@ -5,6 +6,9 @@
 Value rules as everywhere: sign(0) = 0, NaN passes through. All are accurate to a few units in the
 last place of float32; of Triton's own functions only those are used that its interpreter knows too.
 """
+
+# pyright: basic, reportCallIssue=false
+# (device functions: their arguments have no Python types, and kernels call kernels)
 
 from __future__ import annotations
 
@@ -163,7 +167,7 @@ def mixed(x):
 
 
 @kernel
-def round_stochastic(x, key, index, PARAM: tl.constexpr):
+def round_by_chance(x, key, index, PARAM: tl.constexpr):
     """x on bfloat16's grid; up with the probability of the bits cut off, by a hash."""
     rounded = x
     if tl.bfloat16 == PARAM:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from . import torch as plain
 from . import triton as gpu
-from .batch import Bucket, Member, Tables
+from .batch import Bucket, Tables, Tasks
 from .c import Library, compiled
 from .cells import shape
 from .dtypes import stored
@@ -81,7 +81,9 @@ class _Family:
         devices = {bucket.device for bucket in buckets}
         if len(devices) > 1:
             names = ", ".join(sorted(map(str, devices)))
-            raise ValueError(f"a reduction over all parameters needs them on one device, not {names}")
+            raise ValueError(
+                f"a reduction over all parameters needs them on one device, not {names}"
+            )
         (self.device,) = devices
         self.buckets, self.widths, self.tables = buckets, widths, tables
         self.target = target_of(self.device)
@@ -126,7 +128,7 @@ class _Family:
             self._tasks(bucket, sweep) if sweep is not None and sweep.partials else None
             for bucket, sweep in zip(self.buckets, last, strict=True)
         ]
-        counts = [len(plan[0]) if plan else 0 for plan in planned]
+        counts = [len(plan) if plan else 0 for plan in planned]
         together = self._table(sum(counts), self.widths.partials) if any(counts) else None
         spans: list[Tensor] = []
         first = 0
@@ -138,7 +140,7 @@ class _Family:
             plan = planned[k]
             if plan is not None:
                 shift = torch.tensor([first, 0], dtype=torch.int64, device=self.device)
-                spans.append(plan[1] + shift)
+                spans.append(plan.spans + shift)
             first += counts[k]
         return together, torch.cat(spans) if spans else None
 
@@ -154,19 +156,22 @@ class _Family:
         for step in steps:
             match step:
                 case Sweep():
-                    tasks, spans = self._tasks(bucket, step)
+                    tasks = self._tasks(bucket, step)
+                    spans = tasks.spans
                     if step.partials:
-                        partials = kept if step is last else self._table(len(tasks), self.widths.partials)
+                        partials = (
+                            kept if step is last else self._table(len(tasks), self.widths.partials)
+                        )
                     self._sweep(bucket, step, tasks, values, partials)
                 case Finish():
                     self._finish(bucket, step, values, partials, spans)
                 case Matrix():
                     plain.matrix(bucket, step, values, _only(self.totals))
 
-    def _tasks(self, bucket: Bucket, sweep: Sweep) -> tuple[Tensor, Tensor]:
-        if self.target == "torch":
-            rows = torch.arange(len(bucket.members))
-            return rows.view(-1, 1), torch.stack((rows, torch.ones_like(rows)), dim=1).to(self.device)
+    def _tasks(self, bucket: Bucket, sweep: Sweep) -> Tasks:
+        if self.target == "torch":  # one task per tensor
+            rows = torch.arange(len(bucket.members), device=self.device)
+            return Tasks(rows, torch.stack((rows, torch.ones_like(rows)), dim=1), 0)
         size = _C_TASK if self.target == "c" else gpu.task_size(sweep)
         return bucket.tasks(self.tables, sweep, size)
 
@@ -174,15 +179,15 @@ class _Family:
         self,
         bucket: Bucket,
         step: Sweep,
-        tasks: Tensor,
+        tasks: Tasks,
         values: Tensor | None,
         partials: Tensor | None,
     ) -> None:
         if self.target == "torch":
             plain.sweep(bucket, step, values, _only(self.totals), partials)
             return
-        found = {"tasks": tasks, "values": values, "partials": partials}
-        self._launch(bucket, step, len(tasks), len(tasks), found)
+        found = {"tasks": tasks.table, "values": values, "partials": partials}
+        self._launch(bucket, step, len(tasks), len(tasks), found, tasks.elements)
 
     def _finish(
         self,
@@ -217,6 +222,7 @@ class _Family:
         grid: int,
         count: int,
         found: dict[str, Tensor | None],
+        elements: int = 0,
     ) -> None:
         """Call a kernel of the C or Triton target with the tables it takes."""
         tables: dict[str, Tensor | int] = {"count": count}
@@ -236,7 +242,8 @@ class _Family:
                     tables[name] = _some(found[name])
         if self.target == "c":
             library = self.libraries[bucket.dtypes]
-            library.launch(step.name, count, [_some(tables[name]) for name in step.tables])
+            given = [_some(tables[name]) for name in step.tables]
+            library.launch(step.name, count, given, elements)
         else:
             gpu.launch(step, grid, tables, bucket.dtypes, bucket.aligned)
 
@@ -277,6 +284,3 @@ def _product(form: tuple[int, ...]) -> int:
     for size in form:
         product *= size
     return product
-
-
-__all__ = ["Member", "Widths", "run"]

@@ -3,6 +3,8 @@
     fact.t, fact.first        the number of this step (from 1), and whether its states are new
     fact.rows, fact.cols      the first axis, and all the others together; a vector is one row
     fact.grad_scale           what the gradient is multiplied by when it is loaded
+
+Also what can be read off a generated `host` itself: which facts its answer depends on.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class Facts:
 
 
 # What `host` can read without asking which tensor it is: equal values mean an equal answer.
-UNIFORM = frozenset({"t", "first", "grad_scale", "lr", "base_lr", "lr_scale", "ndim", "rows", "cols", "numel", "role"})  # fmt: skip
+UNIFORM = frozenset(
+    "t first grad_scale lr base_lr lr_scale ndim rows cols numel role worker workers".split()
+)
 _SINGULAR = frozenset({"name", "shape", "size", "rounding_key", "index", "role_of"})
 
 

@@ -3,7 +3,8 @@
     reduce(x, "amax", "chunks", 256)         one value per chunk, from a (rows, cols) tensor
     spread(scale, "chunks", 256, like=x)     each chunk's value at each of its elements
 
-Cells are numbered along the flattened tensor; the last chunk, and tiles at the edges, may be partial.
+Cells are numbered along the flattened tensor; the last chunk, and tiles at the edges, may be
+partial.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def spread(x: Tensor, level: str, *sizes: int, like: Tensor) -> Tensor:
             return x.repeat_interleave(length)[: rows * cols].view(rows, cols)
         case "tiles", (height, width):
             tiles = x.view(-(-rows // height), -(-cols // width))
-            tall = tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)
-            return tall[:rows, :cols]
+            whole = tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)
+            return whole[:rows, :cols]
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")
 
@@ -47,8 +48,9 @@ def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Ten
             return pad(x.reshape(-1), (0, -x.numel() % length), value=neutral).view(-1, length)
         case "tiles", (height, width):
             whole = pad(x, (0, -cols % width, 0, -rows % height), value=neutral)
-            tiles = whole.unflatten(1, (-1, width)).unflatten(0, (-1, height))
-            return tiles.transpose(1, 2).reshape(-1, height * width)
+            down, across = whole.shape[0] // height, whole.shape[1] // width
+            tiles = whole.view(down, height, across, width)
+            return tiles.transpose(1, 2).reshape(down * across, height * width)
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")
 
@@ -59,8 +61,8 @@ _MASK = 0xFFFFFFFF
 
 
 def round_stochastic(x: Tensor, key: float, dtype: torch.dtype) -> Tensor:
-    """Rounded to bfloat16, up with the probability of the bits cut off, by a hash of the key and the
-    element's place; unchanged for other dtypes."""
+    """Rounded to bfloat16, up with the probability of the bits cut off, by a hash of the key and
+    the element's place; unchanged for other dtypes."""
     if dtype is not torch.bfloat16:
         return x
     place = torch.arange(x.numel(), device=x.device).view(x.shape)

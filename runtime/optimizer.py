@@ -11,7 +11,8 @@ what else an instance holds can be made again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, overload
 
@@ -26,7 +27,18 @@ from .execute import Widths, run
 from .facts import Facts, facts_read, is_ordered
 from .path import Choice, Hyper, Path
 
-HostRule = Callable[[dict[str, Any], Facts, dict[str, float]], Choice]
+_NOTHING = Choice(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What `host` said about a tensor that has a gradient."""
+
+    param: Tensor
+    grad: Tensor
+    group: dict[str, Any]
+    fact: Facts
+    choice: Choice
 
 
 class CompiledOptimizer(Optimizer):
@@ -34,12 +46,16 @@ class CompiledOptimizer(Optimizer):
 
     hypers: ClassVar[tuple[Hyper, ...]]
     paths: ClassVar[tuple[Path, ...]]
-    host: ClassVar[HostRule]
     host_states: ClassVar[Mapping[str, str]] = {}  # name -> level
     values: ClassVar[int] = 0
     totals: ClassVar[int] = 0
     partials: ClassVar[int] = 0
     c_source: ClassVar[str] = ""
+
+    @staticmethod
+    def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
+        """Which path a tensor takes in this call, and its host scalars; every class has its own."""
+        raise NotImplementedError
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._forget()
@@ -53,6 +69,7 @@ class CompiledOptimizer(Optimizer):
         for group in self.param_groups:
             for name in (*(h.name for h in self.hypers), "maximize"):
                 group.setdefault(name, self.defaults[name])
+            hyper.fill(self.hypers, group)
         checkpoint.unpack(self.state, self.param_groups)
 
     def _forget(self) -> None:
@@ -70,31 +87,20 @@ class CompiledOptimizer(Optimizer):
             for param in group["params"]:
                 refuse_param(param, type(self).__name__)
             hyper.fill(self.hypers, group)
-            self._check_groups()
+            hyper.check(self.hypers, group, type(self).__name__)
+            hyper.check_agreement(self.hypers, self.param_groups, type(self).__name__)
         except (ValueError, TypeError):
             self.param_groups.pop()
             raise
         self._forget()
 
-    def _check_groups(self) -> None:
-        name = type(self).__name__
-        for group in self.param_groups:
-            hyper.check(self.hypers, group, name)
-        hyper.check_agreement(self.hypers, self.param_groups, name)
-
     # ------------------------------------------------------------ checkpoints
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict()` returned, after checking all of it. States keep their own dtypes.
+        """Load what `state_dict()` returned, after checking all of it. States keep their dtypes.
         Where both sides name their parameters, states go by name, else by position."""
-        before = self.param_groups
         with checkpoint.checked(self):
             super().load_state_dict(state_dict)
-        try:
-            self._check_groups()
-        except (ValueError, TypeError):
-            self.param_groups = before
-            raise
 
     # ------------------------------------------------------------ the step
 
@@ -115,15 +121,14 @@ class CompiledOptimizer(Optimizer):
         buckets = self._commit(decided)
         widths = Widths(self.values, self.totals, self.partials, self.c_source)
         run(buckets, widths, self._tables)
-        write_back(buckets, [param for param, *_ in decided])
+        write_back(buckets, [decision.param for decision in decided])
         return loss
 
-    def _decide(self) -> list[tuple[Tensor, Tensor, Facts, Choice, dict[str, Any]]]:
+    def _decide(self) -> Iterator[_Decision]:
         """What `host` says about every tensor that has a gradient."""
         name = type(self).__name__
         read = facts_read(self.host)
         key = attrgetter("t", "first", "grad_scale", *(read or ()))
-        decided: list[tuple[Tensor, Tensor, Facts, Choice, dict[str, Any]]] = []
         index = 0
         for group in self.param_groups:
             hypers = hyper.numbers(self.hypers, group)
@@ -132,21 +137,15 @@ class CompiledOptimizer(Optimizer):
                 if param.grad is None:
                     continue
                 grad = usable_grad(param, name)
-                if not param.numel():  # nothing to compute, and `host` may divide by its size
-                    self._count(param)
-                    continue
                 fact = self._fact(param, group, place, index + place, hypers)
+                if not fact.numel:  # nothing to compute, and `host` may divide by its size
+                    yield _Decision(param, grad, group, fact, _NOTHING)
+                    continue
                 answer = known.get(key(fact)) if read is not None else None
                 if answer is None:
-                    answer = self.host(hypers, fact, self._hosts(param, group))
-                    known[key(fact)] = answer
-                decided.append((param, grad, fact, answer, group))
+                    answer = known[key(fact)] = self.host(hypers, fact, self._hosts(param, group))
+                yield _Decision(param, grad, group, fact, answer)
             index += len(group["params"])
-        return decided
-
-    def _count(self, param: Tensor) -> None:
-        state = self.state[param]
-        state["step"] = state.get("step", 0) + 1
 
     def _fact(
         self, param: Tensor, group: dict[str, Any], place: int, index: int, hypers: dict[str, Any]
@@ -172,27 +171,27 @@ class CompiledOptimizer(Optimizer):
 
     def _hosts(self, param: Tensor, group: dict[str, Any]) -> dict[str, float]:
         """The states that live on the host, of this tensor, its group, and all."""
-        found: dict[str, float] = {}
-        for name, level in self.host_states.items():
-            home = self._home(level, param, group)
-            if name in home:
-                found[name] = home[name]
-        return found
+        state = self.state.get(param, {})
+        homes = {"global": self.param_groups[0], "group": group}
+        return {
+            name: homes.get(level, state)[name]
+            for name, level in self.host_states.items()
+            if name in homes.get(level, state)
+        }
 
-    def _home(self, level: str, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        if level == "global":
-            return self.param_groups[0]
-        return group if level == "group" else self.state[param]
-
-    def _commit(
-        self, decided: list[tuple[Tensor, Tensor, Facts, Choice, dict[str, Any]]]
-    ) -> list[Bucket]:
+    def _commit(self, decided: Sequence[_Decision]) -> list[Bucket]:
         """Make states, count the step, and sort the tensors into buckets."""
         ordered = is_ordered(self.host)
         buckets: dict[tuple[object, ...], Bucket] = {}
-        for param, grad, fact, choice, group in decided:
-            path = self.paths[choice.path]
+        for decision in decided:
+            param, group, fact, choice = (
+                decision.param, decision.group, decision.fact, decision.choice,
+            )  # fmt: skip
             state = self.state[param]
+            if choice is _NOTHING:
+                state["step"] = fact.t
+                continue
+            path = self.paths[choice.path]
             state.setdefault("step", 0)
             tensors = allocate.tensors(
                 path, choice, param, fact, state, group, self.param_groups[0]
@@ -200,9 +199,14 @@ class CompiledOptimizer(Optimizer):
             if path.counts:
                 state["step"] = fact.t
             for name, value in choice.hosts.items():
-                home = self._home(self.host_states.get(name, "tensor"), param, group)
-                home[name] = value
+                match self.host_states.get(name):
+                    case "global":
+                        self.param_groups[0][name] = value
+                    case "group":
+                        group[name] = value
+                    case _:
+                        state[name] = value
             if path.steps:
-                member = Member(param, fact, choice, {"param": param, "grad": grad, **tensors})
-                gather(buckets, choice.path, path, member, ordered)
+                found = {"param": param, "grad": decision.grad, **tensors}
+                gather(buckets, choice.path, path, Member(param, fact, choice, found), ordered)
         return list(buckets.values())

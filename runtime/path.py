@@ -127,4 +127,4 @@ class Choice:
     path: int
     scalars: tuple[float, ...] = ()
     sizes: tuple[int, ...] = ()
-    hosts: dict[str, float] = field(default_factory=dict)
+    hosts: dict[str, float] = field(default_factory=dict[str, float])

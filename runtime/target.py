@@ -2,11 +2,13 @@
 
     with use_target("torch"):       for tests, and to see the readable form run
         optimizer.step()
+
+Which is chosen never changes what a state holds or where it is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -17,7 +19,7 @@ _forced: ContextVar[str | None] = ContextVar("stepc_target", default=None)
 
 
 @contextmanager
-def use_target(name: str) -> Iterator[None]:
+def use_target(name: str) -> Generator[None, None, None]:
     """Run steps inside on one target, whatever the device."""
     if name not in _TARGETS:
         raise ValueError(f"no target {name!r}; there are {', '.join(_TARGETS)}")

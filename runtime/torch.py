@@ -21,15 +21,21 @@ from .path import Finish, Matrix, Stream, Sweep
 
 
 def sweep(
-    bucket: Bucket, step: Sweep, values: Tensor | None, totals: Tensor | None, partials: Tensor | None
+    bucket: Bucket,
+    step: Sweep,
+    values: Tensor | None,
+    totals: Tensor | None,
+    partials: Tensor | None,
 ) -> None:
     """One pass over every member; row k of `partials` is member k's."""
     form = _form(step.torch)
     for row, member in enumerate(bucket.members):
         numbers = _numbers(step, member, _row(values, row), totals)
         sizes: list[Any] = [member.choice.sizes[k] for k in step.sizes]
-        if _takes_dtype(form):
+        if _takes(form, "dtype"):
             sizes.append(bucket.dtypes[0])
+        if _takes(form, "like"):
+            sizes += _loads(bucket, ("param",), member)
         results = form(*_loads(bucket, step.loads, member), *numbers, *sizes)
         stores, parts = results[: len(step.stores)], results[len(step.stores) :]
         _write(bucket, step.stores, member, stores)
@@ -47,12 +53,11 @@ def finish(
 ) -> None:
     """Combine what the sweep left, then run the form: per tensor, or once for all of them."""
     if step.level == "global":
-        assert totals is not None
         for column, how, part in step.completes:
-            assert partials is not None
+            assert partials is not None and totals is not None
             totals[column] = _combine(how, partials[:, part])
         for column, how, value in step.gathers:
-            assert values is not None
+            assert values is not None and totals is not None
             totals[column] = _combine(how, values[:, value])
         _compute(buckets[0], step, buckets[0].members[0], values, totals, totals)
         return
@@ -111,7 +116,10 @@ def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor |
         columns = zip(*(_loads(bucket, step.loads, member) for member in members), strict=True)
         loads = [_stack(column) for column in columns]
         numbers = zip(
-            *(_numbers(step, m, _row(values, row), totals) for m, row in zip(members, rows, strict=True)),
+            *(
+                _numbers(step, m, _row(values, row), totals)
+                for m, row in zip(members, rows, strict=True)
+            ),
             strict=True,
         )
         like = loads[0]
@@ -142,9 +150,9 @@ def _form(form: Callable[..., Any] | None) -> Callable[..., Any]:
 
 
 @cache
-def _takes_dtype(form: Callable[..., Any]) -> bool:
-    """Whether a form asks for the parameter's dtype, as its last argument, to round to it."""
-    return "dtype" in form.__code__.co_varnames[: form.__code__.co_argcount]
+def _takes(form: Callable[..., Any], name: str) -> bool:
+    """Whether a form asks for the parameter's `dtype`, to round to it, or for one `like` it."""
+    return name in form.__code__.co_varnames[: form.__code__.co_argcount]
 
 
 def _row(table: Tensor | None, row: int) -> Tensor | None:
@@ -185,9 +193,7 @@ def _numbers(
     return numbers
 
 
-def _write(
-    bucket: Bucket, names: Sequence[str], member: Member, results: Sequence[Tensor]
-) -> None:
+def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequence[Tensor]) -> None:
     streams = {stream.name: stream for stream in bucket.path.streams}
     for name, result in zip(names, results, strict=True):
         target = _shaped(streams[name], member, member.tensors[name])

@@ -19,6 +19,9 @@ RULE = "\n----\n"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--programs", type=int, default=320, help="random specs to run in test_random.py"
+    )
     parser.addoption("--update", action="store_true", help="rewrite what .case files expect")
     parser.addoption("--fuzz", type=int, default=20_000, help="how many texts test_fuzz.py tries")
 

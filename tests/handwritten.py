@@ -4,6 +4,7 @@
 finish, sweep.  `RowSGD`: a sweep over rows that finishes its reductions itself.
 """
 
+# ruff: noqa: E501  (C text)
 from __future__ import annotations
 
 import math
@@ -66,7 +67,7 @@ static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays Na
     return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
 }
 static inline f16 store_f16(float x) { const _Float16 y = (_Float16)x; f16 z; memcpy(&z, &y, 2); return z; }
-"""  # noqa: E501
+"""
 
 
 # ---------------------------------------------------------------- AdamW: one flat sweep
@@ -152,7 +153,9 @@ def adamw(
         )  # fmt: skip
 
 
-ADAMW_C = PRELUDE + r"""
+ADAMW_C = (
+    PRELUDE
+    + r"""
 /* One pass: reads param, grad, m, v; writes param, m, v */
 void adamw(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars)
 {
@@ -180,12 +183,11 @@ void adamw(int64_t count, const int64_t *tasks, const int64_t *pointers, const d
         }
     }
 }
-"""  # noqa: E501
+"""
+)
 
 
-def adamw_torch(
-    param, grad, m, v, grad_scale, decay, new_m, new_v, step_size, root_scale, eps
-):
+def adamw_torch(param, grad, m, v, grad_scale, decay, new_m, new_v, step_size, root_scale, eps):
     """One pass: reads param, grad, m, v; writes param, m, v."""
     grad = grad * grad_scale
     m = m + new_m * (grad - m)
@@ -199,7 +201,7 @@ class AdamW(CompiledOptimizer):
 
     hypers = (
         Hyper("lr", 1e-3, low=0.0, high_closed=False),
-        Hyper("betas", (0.9, 0.999), low=0.0, high=1.0, high_closed=False, type="tuple", items=("beta1", "beta2")),  # noqa: E501
+        Hyper("betas", (0.9, 0.999), low=0.0, high=1.0, high_closed=False, type="tuple", items=("beta1", "beta2")),
         Hyper("eps", 1e-8, low=0.0, high_closed=False),
         Hyper("weight_decay", 1e-2, low=0.0, high_closed=False),
     )  # fmt: skip
@@ -274,7 +276,9 @@ class AdamW(CompiledOptimizer):
 
 # ---------------------------------------------------------------- Lamb: sweep, finish, sweep
 
-LAMB_C = PRELUDE + r"""
+LAMB_C = (
+    PRELUDE
+    + r"""
 #define VALUES 2
 #define PARTIALS 2
 
@@ -339,7 +343,8 @@ void lamb_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         }
     }
 }
-"""  # noqa: E501
+"""
+)
 
 
 def lamb_1_torch(param, grad, m, grad_scale, new_m, weight_decay):
@@ -402,9 +407,7 @@ class Lamb(CompiledOptimizer):
     values, totals, partials = 2, 0, 2
     c_source = LAMB_C
 
-    def __init__(
-        self, params, lr=1e-3, beta=0.9, weight_decay=1e-2, *, maximize=False
-    ) -> None:
+    def __init__(self, params, lr=1e-3, beta=0.9, weight_decay=1e-2, *, maximize=False) -> None:
         super().__init__(
             params,
             {"lr": lr, "beta": beta, "weight_decay": weight_decay, "maximize": maximize},
@@ -426,7 +429,9 @@ class Lamb(CompiledOptimizer):
 
 # ---------------------------------------------------------------- ClippedSGD: a global finish
 
-CLIPPED_C = PRELUDE + r"""
+CLIPPED_C = (
+    PRELUDE
+    + r"""
 #define PARTIALS 1
 
 /* One pass: reads grad; sums grad_square */
@@ -474,7 +479,8 @@ void clipped_2(int64_t count, const int64_t *tasks, const int64_t *pointers, con
         }
     }
 }
-"""  # noqa: E501
+"""
+)
 
 
 def clipped_1_torch(grad):
@@ -550,7 +556,9 @@ class ClippedSGD(CompiledOptimizer):
 
 # ---------------------------------------------------------------- RowSGD: a sweep over rows
 
-ROWS_C = PRELUDE + r"""
+ROWS_C = (
+    PRELUDE
+    + r"""
 /* One pass over rows: reads param, grad, v; writes param, v */
 void rows_(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
@@ -581,7 +589,8 @@ void rows_(int64_t count, const int64_t *tasks, const int64_t *pointers, const i
         }
     }
 }
-"""  # noqa: E501
+"""
+)
 
 
 def rows_torch(param, grad, v, grad_scale, lr, new_v, eps):
@@ -622,9 +631,7 @@ class RowSGD(CompiledOptimizer):
     c_source = ROWS_C
 
     def __init__(self, params, lr=1e-3, beta=0.9, eps=1e-8, *, maximize=False) -> None:
-        super().__init__(
-            params, {"lr": lr, "beta": beta, "eps": eps, "maximize": maximize}
-        )
+        super().__init__(params, {"lr": lr, "beta": beta, "eps": eps, "maximize": maximize})
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:

@@ -23,10 +23,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
-from hand_programs import SPAN, adamw, lamb, per_cell
+from hand_programs import SPAN, Hand, adamw, lamb, per_cell
 from running_plans import Tensor, allocate, cell_shape, expected, fact
 
 import stepc.generated
@@ -35,7 +36,7 @@ from stepc.compiler.emit.triton_frame import KernelText
 from stepc.compiler.ir import Program
 from stepc.compiler.plan import Plan, Sweep
 from stepc.compiler.schedule import schedule
-from stepc.dsl.levels import COLS, GLOBAL, ROWS, Level
+from stepc.dsl.levels import COLS, GLOBAL, ROWS, TENSOR, Level
 from stepc.dsl.model import Const, Read
 from stepc.runtime import CompiledOptimizer, use_target
 
@@ -47,7 +48,10 @@ def kernels_of(plan: Plan, prefix: str) -> list[KernelText]:
     """The kernel of every sweep and finish."""
     width = max((len(sweep.partials) for sweep in plan.sweeps), default=0)
     return [
-        kernel_of(plan, step, f"{prefix}_{step.name}", "A test.", values=len(plan.values), partials=width)
+        kernel_of(
+            plan, step, f"{prefix}_{step.name}", "A test.",
+            values=len(plan.values), partials=width,
+        )
         for step in plan.steps
     ]  # fmt: skip
 
@@ -84,7 +88,10 @@ def run_triton(
     tables = {
         "pointers": torch.tensor([[k[s.name].data_ptr() for s in plan.streams] for k in kept]),
         "shapes": torch.tensor(
-            [[t.numel, t.rows, t.cols, *(int(fact(e, t, hypers)) for e in plan.sizes)] for t in tensors]
+            [
+                [t.numel, t.rows, t.cols, *(int(fact(e, t, hypers)) for e in plan.sizes)]
+                for t in tensors
+            ]
         ),
         "scalars": torch.tensor(
             [[fact(e, t, hypers) for _, e in plan.scalars] for t in tensors], dtype=torch.float64
@@ -148,7 +155,40 @@ def plans() -> Iterator[tuple[str, Program]]:
     }
     yield "flat", adamw()
     yield "two passes", lamb()
+    yield "values per row and column", factored()
+    yield "norm over all tensors", clipped()
+    yield "maximum per tensor", largest()
     yield from ((name, per_cell(level)) for name, level in levels.items())
+
+
+def factored() -> Program:
+    """A flat sweep that reads one number per row and one per column."""
+    h = Hand()
+    param, grad, r, c = h.load("param"), h.load("grad"), h.load("r", ROWS), h.load("c", COLS)
+    size = h.do("add", h.do("mul", h.do("abs", r), h.do("abs", c)), 0.1)
+    h.store("param", h.do("sub", param, h.do("div", grad, size)))
+    return h.program("factored")
+
+
+def clipped() -> Program:
+    """The gradient's norm over all tensors."""
+    h = Hand()
+    param, grad = h.load("param"), h.load("grad")
+    norm = h.do("sqrt", h.do("sum", h.do("mul", grad, grad), per=GLOBAL), label="norm")
+    share = h.do("minimum", h.do("div", 1.0, norm), 1.0, label="share")
+    h.store("param", h.do("sub", param, h.do("mul", share, grad)))
+    return h.program("clipped")
+
+
+def largest() -> Program:
+    """The largest entry, of which one tensor's is NaN, and the norms' sum over all tensors."""
+    h = Hand()
+    param, grad = h.load("param"), h.load("grad")
+    top = h.do("max", grad, per=TENSOR, label="top")
+    norm = h.do("sqrt", h.do("sum", h.do("mul", param, param), per=TENSOR), label="norm")
+    norms = h.do("sum", norm, per=GLOBAL, label="norms")
+    h.store("param", h.do("sub", param, h.do("add", top, h.do("div", norm, norms))))
+    return h.program("largest")
 
 
 def plan_error(program: Program) -> float:
@@ -160,10 +200,12 @@ def plan_error(program: Program) -> float:
             values = rng.normal(size=cell_shape(stream.level, tensor, HYPERS)[0])
             positive = np.abs(values) if stream.name == "v" else values
             tensor.streams[stream.name] = positive.astype(np.float32)
+    if program.name == "largest":
+        tensors[1].streams["grad"][5000] = np.nan
     want = expected(program, copy.deepcopy(tensors), HYPERS)
     run_triton(schedule(program), tensors, HYPERS)
     return max(
-        float(np.max(np.abs(tensor.streams[name] - values) / (np.abs(values) + 1e-3)))
+        _error(tensor.streams[name], values, 1e-3)
         for tensor, streams in zip(tensors, want, strict=True)
         for name, values in streams.items()
     )
@@ -204,6 +246,45 @@ def functions() -> Iterator[tuple[str, float]]:
         not np.isnan(_call("sign", nan)[0])
     ]
     yield "nan passes", float(any(lost))
+    yield "round_by_chance", float(not stochastic_rounding_is_as_defined())
+
+
+def stochastic_rounding_is_as_defined() -> bool:
+    """Bit for bit, and unbiased: the mean of many roundings is the number itself."""
+    size, key = 4096, 0x9ABCDEF1
+    x = np.full(size, 1.0 + 3 / 1024, np.float32)
+    x[:3] = np.inf, np.nan, -3.14159
+    found = _call("rounded", x)
+    index = np.arange(size, dtype=np.uint64) + (1 << 33)
+    low, high = (index & 0xFFFFFFFF).astype(np.uint32), (index >> 32).astype(np.uint32)
+    chance = _mixed(low * np.uint32(0x9E3779B1) + np.uint32(key) + _mixed(high)) & 0xFFFF
+    bits = ((x.view(np.uint32) + chance) & np.uint32(0xFFFF0000)).view(np.float32)
+    want = np.where(np.isfinite(x), bits, x)
+    fair = abs(float(np.mean(found[3:])) - float(x[3])) < 1e-4
+    return bool(np.array_equal(found, want, equal_nan=True)) and fair
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> np.uint32(16))
+
+
+def _taken_from_elementary(name: str) -> list[str]:
+    """Lines that define `name`; `rounded` is a rounding with a fixed key, far into a tensor."""
+    source = "round_by_chance" if name == "rounded" else name
+    lines = [
+        f"from stepc.runtime.elementary import {source}",
+        f"{source} = getattr({source}, 'compiled', {source})",
+    ]
+    if name == "rounded":
+        lines += [
+            "@triton.jit", "def rounded(x):",
+            "    index = tl.arange(0, x.shape[0]).to(tl.int64) + (1 << 33)",
+            "    key = tl.full((), 0x9ABCDEF1, tl.uint32)",
+            "    return round_by_chance(x, key, index, tl.bfloat16)",
+        ]  # fmt: skip
+    return lines
 
 
 def _call(name: str, *args: np.ndarray) -> np.ndarray:
@@ -214,8 +295,7 @@ def _call(name: str, *args: np.ndarray) -> np.ndarray:
     parameters = ", ".join(f"x{k}" for k in range(len(args)))
     text = [
         "import triton", "import triton.language as tl",
-        f"from stepc.runtime.elementary import {name}",
-        f"{name} = getattr({name}, 'compiled', {name})",
+        *_taken_from_elementary(name),
         "@triton.jit", f"def call(out, {parameters}, N: tl.constexpr):",
         "    at = tl.arange(0, N)",
         *(f"    x{k} = tl.load(x{k} + at)" for k in range(len(args))),
@@ -234,16 +314,20 @@ def _call(name: str, *args: np.ndarray) -> np.ndarray:
     return out.numpy()[: len(args[0])]
 
 
-def _error(found: np.ndarray, truth: np.ndarray) -> float:
+def _error(found: np.ndarray, truth: np.ndarray, least: float = 1e-12) -> float:
+    """The largest relative error; NaN must be where it should be."""
     with np.errstate(invalid="ignore"):
-        error = np.abs(found - truth) / (np.abs(truth) + 1e-12)
-    return float(np.max(np.where(found == truth, 0, error)))
+        error = np.abs(found - truth) / (np.abs(truth) + least)
+    same = (found == truth) | (np.isnan(found) & np.isnan(truth))
+    error = np.where(same, 0, error)
+    return float("inf") if np.isnan(error).any() else float(np.max(error))
 
 
 # ---------------------------------------------------------------- optimizers
 
 WEIGHTS = {"layers.0.attn.q_proj.weight": (24, 32), "embed.weight": (70, 67), "norm.bias": (45,)}
 ARGUMENTS = {"AdamMini": {"num_heads": 4}}
+MATRICES_ONLY = {"MuonMatrix"}
 STEPS = 3
 
 
@@ -258,29 +342,37 @@ def optimizers() -> Iterator[type[CompiledOptimizer]]:
 
 def optimizer_error(kind: type[CompiledOptimizer], dtype: torch.dtype) -> float:
     """How far three steps in Triton and in torch end apart, in units of the steps taken."""
-    ends = {target: trained(kind, dtype, target) for target in ("triton", "torch")}
-    start = weights(dtype)
+    one, other = trained(kind, dtype, "triton"), trained(kind, dtype, "torch")
+    start = weights(kind, dtype)
     return max(
-        float((a - b).abs().max() / ((b - s).abs().max() + 1e-12))
-        for a, b, s in zip(ends["triton"], ends["torch"], start, strict=True)
+        float((one[name] - other[name]).abs().max() / (other[name] - start[name]).abs().max())
+        for name in start
     )
 
 
-def weights(dtype: torch.dtype) -> list[torch.Tensor]:
+def weights(kind: type[CompiledOptimizer], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Parameters by name, the same ones every time."""
     generator = torch.Generator().manual_seed(5)
-    return [torch.randn(shape, generator=generator, dtype=dtype) for shape in WEIGHTS.values()]
+    return {
+        name: torch.randn(shape, generator=generator, dtype=dtype)
+        for name, shape in WEIGHTS.items()
+        if len(shape) == 2 or kind.__name__ not in MATRICES_ONLY
+    }
 
 
-def trained(kind: type[CompiledOptimizer], dtype: torch.dtype, target: str) -> list[torch.Tensor]:
-    params = [torch.nn.Parameter(w) for w in weights(dtype)]
-    optimizer = kind(list(zip(WEIGHTS, params, strict=True)), **ARGUMENTS.get(kind.__name__, {}))
+def trained(
+    kind: type[CompiledOptimizer], dtype: torch.dtype, target: str
+) -> dict[str, torch.Tensor]:
+    params = {name: torch.nn.Parameter(w) for name, w in weights(kind, dtype).items()}
+    make: Any = kind
+    optimizer = make(list(params.items()), **ARGUMENTS.get(kind.__name__, {}))
     generator = torch.Generator().manual_seed(6)
     with use_target(target):
         for _ in range(STEPS):
-            for param in params:
+            for param in params.values():
                 param.grad = torch.randn(param.shape, generator=generator, dtype=dtype)
             optimizer.step()
-    return [param.detach() for param in params]
+    return {name: param.detach() for name, param in params.items()}
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ import doctest
 import re
 from importlib import import_module
 from pathlib import Path
+from textwrap import indent
 from types import ModuleType
 
 import pytest
 
 import stepc
 from stepc.cli import COMMANDS
+from stepc.dsl.load import load
 
 ROOT = Path(stepc.__file__).parent
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -55,6 +57,27 @@ def test_every_module_says_what_it_is() -> None:
 def test_the_readme_shows_the_demo_s_spec() -> None:
     shipped = (ROOT / "demo" / "my_adamw.opt").read_text(encoding="utf-8")
     assert shipped.strip() in [body.strip() for body in blocks("README.md", "opt")]
+
+
+def test_the_readme_shows_a_kernel_that_ships() -> None:
+    (kernel,) = blocks("README.md", "py")
+    module = (ROOT / "generated" / "lion.py").read_text(encoding="utf-8")
+    assert indent(kernel, "    ") in module
+
+
+def test_the_readme_s_examples_run() -> None:
+    examples = "\n".join(blocks("README.md", "python"))
+    assert "stepc.compile(" in examples
+    exec(compile(examples, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("document", ["README.md", "specs/README.md"])
+def test_specs_in_the_documents_are_right(document: str) -> None:
+    texts = blocks(document, "opt")
+    assert texts
+    for text in texts:
+        if re.search(r"^optimizer ", text, re.MULTILINE):
+            load(text)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

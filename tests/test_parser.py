@@ -19,6 +19,7 @@ from strategies_syntax import expressions, files, shapes, statements
 
 from stepc.dsl import parser, syntax
 from stepc.dsl.diagnostics import SpecError
+from stepc.dsl.files import read_source
 from stepc.dsl.indent import Indentation
 from stepc.dsl.parser import parse, parse_codec, parse_composition
 from stepc.dsl.print_expressions import show_number
@@ -272,6 +273,12 @@ def test_layout_is_free() -> None:
     assert read("optimizer A:\r\n update:\r\n\r\n  x = 1") == plain
 
 
+def test_a_file_may_begin_with_a_mark_and_end_its_lines_as_windows_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.opt"
+    path.write_bytes(b"\xef\xbb\xbfoptimizer A:\r\n    update: skip\r\n")
+    assert read_source(path) == Source(str(path), "optimizer A:\n    update: skip\n")
+
+
 def test_compositions_and_codecs() -> None:
     composition = parse_composition(Source("<text>", " AdamW + Cautious + Lookahead(k = 5) "))
     assert show(composition) == "AdamW + Cautious + Lookahead(k = 5)"
@@ -333,7 +340,7 @@ def _reread(node: Any, text: str) -> Any:
 
 
 def test_deep_and_long_texts_are_refused_in_good_order() -> None:
-    for text in ("(" * 5000, "-" * 5000 + "x", "x" + ".T" * 5000, "x" + " + x" * 5000):
+    for text in ("(" * 60_000, "-" * 60_000, "x" + ".T" * 5000, "x" + " + x" * 5000):
         with pytest.raises(SpecError):
             expr(text)
     nested = "".join(f"{' ' * depth}when x:\n" for depth in range(150)) + " " * 150 + "skip"

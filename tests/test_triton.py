@@ -152,7 +152,7 @@ def test_long_cells_are_read_in_vectors(name: str, target: str, dtype: str) -> N
 
 @pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100", "gfx942"])
 def test_adamw_leaves_room_for_memory(target: str) -> None:
-    """28 bytes are the time of 200 instructions on an H200; registers leave 8 blocks a processor."""
+    """28 bytes take an H200 as long as 200 instructions; 64 registers leave room for 8 blocks."""
     found = report("adamw", target, "float32")
     assert found.full.bytes_per_element == 28
     assert set(found.full.loads) == set(found.full.stores) == {16}
@@ -184,12 +184,12 @@ def errors() -> dict[str, float]:
 
 @pytest.mark.parametrize("name", [name for name, _ in plans()])
 def test_plans_compute_their_program(name: str, errors: dict[str, float]) -> None:
-    assert errors[f"plan/{name}"] < 3e-5
+    assert errors[f"plan/{name}"] < 1e-4
 
 
 def test_elementary_functions_are_accurate(errors: dict[str, float]) -> None:
     found = {name: error for name, error in errors.items() if name.startswith("function/")}
-    assert len(found) >= 14
+    assert len(found) >= 15
     assert max(found.values()) < 2e-6, found
 
 

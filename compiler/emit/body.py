@@ -24,9 +24,7 @@ from ..plan import Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
 from .expressions import Syntax
 from .names import Event, Naming
-
-ONCE, CELL, ELEMENT = range(3)
-"""Where a value lives: once per tensor, once per cell, once per element."""
+from .rounds import CELL, ELEMENT, ONCE, depths, rounds_of
 
 _LEAVES = frozenset({"load", "fresh", "operand", "value"})
 _UNNAMED = frozenset({"const", "spread"})
@@ -134,8 +132,8 @@ class _Arranger:
         roots = step_roots(self.step)
         order = list(ordered(roots))
         zone = {node: self.place(node) for node in order}
-        depth = _depths(order, zone)
-        needed, kept = self._needed(order, roots, zone, depth)
+        depth = depths(order, zone)
+        needed, kept = rounds_of(roots, zone, depth, keep=self.keep)
         named = self._named(order, roots, zone, {n for ns in kept for n in ns})
         walks = [[n for n in order if n in nodes] for nodes in needed]
         events = self._events(order, roots, zone, depth, walks, named)
@@ -174,39 +172,6 @@ class _Arranger:
             lines(at(CELL, 0)),
             tuple(rounds),
         )
-
-    # ------------------------------------------------------------ rounds
-
-    def _needed(
-        self, order: list[Node], roots: list[Node], zone: dict[Node, int], depth: dict[Node, int]
-    ) -> tuple[list[set[Node]], list[list[Node]]]:
-        """For each round the element values it computes, and those that later rounds read."""
-        reductions = [n for n in order if n.op in REDUCTIONS and zone[n] == CELL]
-        goals = [
-            [n.args[0] for n in reductions if depth[n] == k]
-            for k in range(1, max((depth[n] for n in reductions), default=0) + 1)
-        ]
-        last = [root for root in roots if zone[root] == ELEMENT]
-        if last:
-            goals.append(last)
-        needed: list[set[Node]] = []
-        kept: list[list[Node]] = [[] for _ in goals]
-        for k, goal in enumerate(goals):
-            found: set[Node] = set()
-            stack = list(goal)
-            while stack:
-                node = stack.pop()
-                if node in found or zone[node] != ELEMENT or node.op in ("operand", "const"):
-                    continue
-                origin = next((j for j in range(k) if node in needed[j]), None)
-                if self.keep and origin is not None and node.op not in ("load", "fresh", "spread"):
-                    if node not in kept[origin]:
-                        kept[origin].append(node)
-                    continue
-                found.add(node)
-                stack.extend(node.args)
-            needed.append(found)
-        return needed, kept
 
     # ------------------------------------------------------------ who has a name
 
@@ -298,15 +263,6 @@ class _Arranger:
             events += make(cell, 0)
         events.append(Event(None, frozenset(_leaves_of(roots, named)), 0))
         return events
-
-
-def _depths(order: list[Node], zone: dict[Node, int]) -> dict[Node, int]:
-    """How many rounds must end before a value can be computed."""
-    depth: dict[Node, int] = {}
-    for node in order:
-        below = max((depth[arg] for arg in node.args), default=0)
-        depth[node] = below + (node.op in REDUCTIONS and zone[node] == CELL)
-    return depth
 
 
 def _leaves_of(nodes: Iterable[Node], named: set[Node]) -> Iterable[Node]:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from ...dsl.levels import Level
 from ..ir import Node, Store, Stream
 from ..plan import Partial, Plan, Sweep
-from .body import CELL, ELEMENT, Body, Line, Round, cell_size, stream_of
+from .body import Body, Line, Round, cell_size, stream_of
 from .c_streams import constant, declared, length_of, load, store
 from .expressions import expression, is_boolean
+from .rounds import CELL, ELEMENT
 from .syntaxes import C
 
 TILE = 1024
 START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
-_COMBINE = {"sum": "+", "max": "larger", "min": "lesser"}
 _COUNTERS = {"rows": "row", "heads": "head", "chunks": "block", "cols": "col"}
 
 
@@ -35,12 +35,12 @@ class Sum:
     kind: str
     value: str
 
-    def into(self, target: str, *, double: bool) -> str:
-        """The statement that adds one more to `target`."""
+    def into(self, target: str) -> str:
+        """The statement that adds one more to `target`, in double."""
         if self.kind == "sum":
             return f"{target} += {self.value};"
         combine = "maximum" if self.kind == "max" else "minimum"
-        return f"{target} = {combine if double else combine.upper()}({target}, {self.value});"
+        return f"{target} = {combine}({target}, {self.value});"
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Loops:
         for walk in self.body.rounds:
             lines += self._round(walk, "first", "last")
         lines += [self.store(s, counter) for s in self.stores(CELL)]
-        lines += [s.into(s.name, double=True) for s in self.partials(CELL)]
+        lines += [s.into(s.name) for s in self.partials(CELL)]
         return [
             f"const int64_t length = {length_of(self.plan, cell)};",
             head,
@@ -195,18 +195,54 @@ def _walk(
         loop = [f"for (int64_t i = {begin}; i < {end}; i++) {{", *indented(inner), "}"]
         return ["#pragma omp simd", *loop]
     start, stop = ("tile", "stop") if tiled else (begin, end)
-    parts = {s: s.name.removesuffix("_total") + "_part" for s in sums}
-    clauses = "".join(f" reduction({_COMBINE[s.kind]} : {part})" for s, part in parts.items())
-    adding = [s.into(part, double=False) for s, part in parts.items()]
+    parts = [_Part(s, s.name.removesuffix("_total")) for s in sums]
     lines = [
-        *(f"REAL {part} = {START[s.kind]};" for s, part in parts.items()),
-        f"#pragma omp simd{clauses}",
+        *(line for part in parts for line in part.declared),
+        f"#pragma omp simd{''.join(part.clause for part in parts)}",
         f"for (int64_t i = {start}; i < {stop}; i++) {{",
-        *indented([*inner, *adding]),
+        *indented([*inner, *(line for part in parts for line in part.added)]),
         "}",
-        *(Sum(s.name, s.kind, part).into(s.name, double=True) for s, part in parts.items()),
+        *(part.joined for part in parts),
     ]
     if not tiled:
         return ["{", *indented(lines), "}"]
     head = f"for (int64_t tile = {begin}; tile < {end}; tile += {TILE}) {{"
     return [head, *indented([f"const int64_t stop = SMALLER(tile + {TILE}, {end});", *lines]), "}"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A sum inside a vector loop, in REAL. A maximum is taken of the numbers, and whether there was
+    a NaN is remembered beside it: vector instructions know no maximum that keeps NaN."""
+
+    sum: Sum
+    name: str
+
+    @property
+    def declared(self) -> list[str]:
+        part = f"REAL {self.name}_part = {START[self.sum.kind]};"
+        return [part] if self.sum.kind == "sum" else [part, f"int {self.name}_lost = 0;"]
+
+    @property
+    def clause(self) -> str:
+        if self.sum.kind == "sum":
+            return f" reduction(+ : {self.name}_part)"
+        return f" reduction({self.sum.kind} : {self.name}_part) reduction(| : {self.name}_lost)"
+
+    @property
+    def added(self) -> list[str]:
+        if self.sum.kind == "sum":
+            return [f"{self.name}_part += {self.sum.value};"]
+        choose = {"max": "MAX_NUMBER", "min": "MIN_NUMBER"}[self.sum.kind]
+        return [
+            f"const REAL {self.name}_next = {self.sum.value};",
+            f"{self.name}_part = {choose}({self.name}_next, {self.name}_part);",
+            f"{self.name}_lost |= {self.name}_next != {self.name}_next;",
+        ]
+
+    @property
+    def joined(self) -> str:
+        part = f"{self.name}_part"
+        if self.sum.kind != "sum":
+            part = f"{self.name}_lost ? NAN : {part}"
+        return Sum(self.sum.name, self.sum.kind, part).into(self.sum.name)

@@ -32,11 +32,13 @@ typedef uint16_t f16;
 # Functions in both arithmetics: {T} is the type, {MAXIMUM} the name in that arithmetic's case.
 _OWN = {
     "rsqrt": "{T} {RSQRT}({T} x) { return 1 / {SQRT}(x); }",
-    "sign": "{T} {SIGN}({T} x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
-    "sign_bit": "{T} {SIGN_BIT}({T} x) { return x < 0 ? -1 : 1; }",
+    "sign": "{T} {SIGN}({T} x) { return {WHERE}(x > 0, 1, {WHERE}(x < 0, -1, x)); }",
+    "sign_bit": "{T} {SIGN_BIT}({T} x) { return {WHERE}(x < 0, -1, 1); }",
     "sigmoid": "{T} {SIGMOID}({T} x) { return 1 / (1 + {EXP}(-x)); }",
-    "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return a > b || a != a ? a : b; }",
-    "minimum": "{T} {MINIMUM}({T} a, {T} b) { return a < b || a != a ? a : b; }",
+    "max_number": "{T} {MAX_NUMBER}({T} a, {T} b) { return a > b ? a : b; }",
+    "min_number": "{T} {MIN_NUMBER}({T} a, {T} b) { return a < b ? a : b; }",
+    "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return {WHERE}(a != a, a, {MAX_NUMBER}(a, b)); }",
+    "minimum": "{T} {MINIMUM}({T} a, {T} b) { return {WHERE}(a != a, a, {MIN_NUMBER}(a, b)); }",
     "softplus": "{T} {SOFTPLUS}({T} x) { return {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))); }",
     "clamp": "{T} {CLAMP}({T} x, {T} low, {T} high) { return {MINIMUM}({MAXIMUM}(x, low), high); }",
     "mod": """\
@@ -50,12 +52,12 @@ _OWN = {
 _LIBM = {
     "sqrt": ("sqrt", 1), "exp": ("exp", 1), "exp2": ("exp2", 1), "log": ("log", 1),
     "log1p": ("log1p", 1), "log2": ("log2", 1), "abs": ("fabs", 1), "floor": ("floor", 1),
-    "ceil": ("ceil", 1), "fmod": ("fmod", 2), "round": ("rint", 1), "tanh": ("tanh", 1), "sin": ("sin", 1),
-    "cos": ("cos", 1), "tan": ("tan", 1), "atan": ("atan", 1), "erf": ("erf", 1),
+    "ceil": ("ceil", 1), "fmod": ("fmod", 2), "round": ("rint", 1), "tanh": ("tanh", 1),
+    "sin": ("sin", 1), "cos": ("cos", 1), "tan": ("tan", 1), "atan": ("atan", 1), "erf": ("erf", 1),
     "cbrt": ("cbrt", 1), "atan2": ("atan2", 2), "pow": ("pow", 2),
 }  # fmt: skip
 
-_CONVERSIONS = {
+_CHOICE = {
     "WHERE": """\
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
@@ -70,6 +72,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     return a;
 }""",
     "where": "static inline double where(int holds, double a, double b) { return holds ? a : b; }",
+}
+
+_CONVERSIONS = {
     "bits_of": """\
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }""",
     "float_of": """\
@@ -128,12 +133,6 @@ static inline float round_stochastic_bf16(float x, uint32_t key, int64_t i)
 #define round_stochastic_f64(x, key, i) (x)
 #define round_stochastic_f16(x, key, i) (x)
 #define ROUND_STOCHASTIC(x, key, i) JOIN(round_stochastic_, PARAM)(x, key, i)""",
-    "larger": """\
-#pragma omp declare reduction(larger : REAL : omp_out = MAXIMUM(omp_out, omp_in)) \\
-    initializer(omp_priv = -R(INFINITY))""",
-    "lesser": """\
-#pragma omp declare reduction(lesser : REAL : omp_out = MINIMUM(omp_out, omp_in)) \\
-    initializer(omp_priv = R(INFINITY))""",
 }
 
 _DTYPES = ("f32", "f64", "bf16", "f16")
@@ -171,6 +170,7 @@ def _definitions() -> dict[str, str]:
         found[name.upper()] = f"static inline REAL {name.upper()}({takes}) {{ return {body}; }}"
     found["abs"] = "#define abs(x) fabs(x)"
     found["round"] = "#define round(x) rint(x)"
+    found |= _CHOICE
     for name, text in _OWN.items():
         found[name.upper()] = "static inline " + _in_case(text, "REAL", lower=False)
         found[name] = "static inline " + _in_case(text, "double", lower=True)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from ...dsl.levels import Level
 from ..ir import Node, Stream
 from ..plan import Plan, Sweep
-from .body import CELL, ELEMENT, Body, Line, Round, stream_of
+from .body import Body, Line, Round, stream_of
 from .c_loops import START, Loops, c_type, indented
 from .c_streams import load
 from .expressions import definition
+from .rounds import CELL, ELEMENT
 from .syntaxes import C
 
 STRIP = 256
@@ -36,7 +37,7 @@ class Strips(Loops):
         for walk in self.body.rounds:
             lines += self._strip_round(walk)
         ends = [self.store(s, _COLUMN) for s in self.stores(CELL)]
-        sums = [s.into(s.name, double=True) for s in self.partials(CELL)]
+        sums = [s.into(s.name) for s in self.partials(CELL)]
         lines += _over_strip(ends) + _over_strip(sums, simd=False)
         head = f"for (int64_t strip = begin; strip < end; strip += {STRIP}) {{"
         return [head, *indented(lines), "}"]
@@ -52,12 +53,12 @@ class Strips(Loops):
         inner = ["const int64_t i = row * cols + strip + j;"]
         inner += [self.load(node, "i") for node in walk.loads]
         inner += self.lets(walk.lines, walk.loads)
-        inner += [s.into(f"{s.name}[j]", double=True) for s in sums.values()]
+        inner += [s.into(f"{s.name}[j]") for s in sums.values()]
         last = walk is self.body.rounds[-1]
         partials = self.partials(ELEMENT) if last else []
         if last:
             inner += [self.store(s, "i") for s in self.stores(ELEMENT)]
-            inner += [s.into(s.name, double=True) for s in partials]
+            inner += [s.into(s.name) for s in partials]
         lines = [f"double {s.name}[{STRIP}];" for s in sums.values()]
         lines += _over_strip([f"{s.name}[j] = {START[s.kind]};" for s in sums.values()])
         columns = _over_strip(inner, simd=not partials)

@@ -35,7 +35,7 @@ _CALLS = {
     "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log", "log2": "math.log2",
     "floor": "math.floor", "ceil": "math.ceil", "tanh": "math.tanh", "sin": "math.sin",
     "cos": "math.cos", "atan2": "math.atan2", "abs": "abs", "maximum": "max", "minimum": "min",
-    "round": "round", "size": "fact.size",
+    "round": "round", "erf": "math.erf", "size": "fact.size",
 }  # fmt: skip
 
 

@@ -24,15 +24,15 @@ volatile while bool f32 f64 bf16 f16
 """.split()
 _LIBRARY = """
 sqrt exp exp2 log log2 fabs floor ceil rint tanh sin cos tan atan erf cbrt atan2 pow rsqrt sign
-sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic spread
+sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic round_by_chance spread
 reduce sum min max abs range
 """.split()
 _KERNEL = """
-tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor begin
-end cell first last row rows cols numel length width strip tile index inside offsets address block
-i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start full lanes lines column columns
-here group whole place numbers streams pieces piece results larger smaller lesser cells cols head like
-stop strip_width mixed sizes size_0 size_1 size_2
+tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor
+begin end cell first last row rows cols numel length width strip tile index inside offsets
+address block i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start full lanes
+lines column columns here group whole place numbers streams pieces piece results larger smaller
+lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
 _LONGEST = 32
@@ -111,11 +111,11 @@ def _base(node: Node, names: dict[Node, str]) -> str:
     """The spec's name, or one that hints at what the value is."""
     if node.label:
         return node.label
-    inner = next((_stem(names[arg]) for arg in node.args if arg in names), "")
+    inner = next((hint for arg in node.args if (hint := _hint(arg, names))), "")
     base = ""
     match node.op:
         case "mul" if node.args[0] is node.args[1]:
-            base = f"{inner}_squared" if inner else "square"
+            base = _hint(node, names) or "square"
         case "where":
             base = next((names[a] for a in reversed(node.args[1:]) if a in names), "choice")
         case "lt" | "le" | "gt" | "ge" | "eq" | "ne" | "and" | "or" | "not":
@@ -131,6 +131,15 @@ def _base(node: Node, names: dict[Node, str]) -> str:
         case op:
             base = f"{op}_{inner}" if inner else op
     return base if base and len(base) <= _LONGEST else "x"
+
+
+def _hint(node: Node, names: dict[Node, str]) -> str:
+    """What a value is about: its name, `x_squared`, or what its first argument is about."""
+    if node in names:
+        return _stem(names[node])
+    inner = next((hint for arg in node.args if (hint := _hint(arg, names))), "")
+    square = node.op == "mul" and node.args[0] is node.args[1]
+    return f"{inner}_squared" if inner and square else inner
 
 
 def _stem(name: str) -> str:

@@ -19,7 +19,6 @@ from .expressions import (
     ATOM,
     BITAND,
     BITOR,
-    CHOICE,
     COMPARE,
     LOOSE,
     MUL,
@@ -32,7 +31,7 @@ from .expressions import (
 
 TRITON_FUNCTIONS = frozenset(
     {"sign", "modulo", "power", "tanh", "softplus", "tan", "atan", "atan2", "cbrt", "round_even",
-     "round_stochastic"}
+     "round_by_chance"}
 )  # fmt: skip
 
 
@@ -107,6 +106,8 @@ C = Syntax(
         )},
         **{op: _call(op.upper(), 2) for op in ("maximum", "minimum", "atan2", "pow", "mod")},
         "clamp": _call("CLAMP", 3),
+        "max_number": _call("MAX_NUMBER", 2),
+        "min_number": _call("MIN_NUMBER", 2),
     },
     _c_number,
     lambda node: f"cast:{node.attr}" if node.op == "cast" else node.op,
@@ -178,11 +179,13 @@ TRITON = Syntax(
         "maximum": _call("tl.maximum", 2, _KEEP_NAN, takes=TYPED),
         "minimum": _call("tl.minimum", 2, _KEEP_NAN, takes=TYPED),
         "clamp": _call("tl.clamp", 3, _KEEP_NAN, takes=TYPED),
+        "max_number": _call("tl.maximum", 2, takes=TYPED),
+        "min_number": _call("tl.minimum", 2, takes=TYPED),
         "clamp between values": Form(
             f"tl.minimum(tl.maximum({{0}}, {{1}}, {_KEEP_NAN}), {{2}}, {_KEEP_NAN})",
             ATOM, (TYPED, TYPED, TYPED),
         ),
-        "round_stochastic": _call("round_stochastic", 2, "index", "PARAM"),
+        "round_stochastic": _call("round_by_chance", 2, "index", "PARAM"),
         "round": _call("round_even"),
         **{op: _call(op) for op in ("sign", "tanh", "softplus", "tan", "atan", "cbrt")},
         "atan2": _call("atan2", 2),
@@ -208,6 +211,10 @@ def _torch_spell(node: Node) -> str:
     match node.op:
         case "cast":
             return f"cast:{node.attr}"
+        case "max_number" if node.args[1].is_host:
+            return "maximum of a tensor and a number"
+        case "min_number" if node.args[1].is_host:
+            return "minimum of a tensor and a number"
         case "maximum" | "minimum" if node.args[1].is_host:
             return f"{node.op} of a tensor and a number"
         case "maximum" | "minimum" if node.args[0].is_host:
@@ -244,6 +251,8 @@ TORCH = Syntax(
         "cbrt": Form("torch.sign({0}) * torch.abs({0}) ** (1 / 3)", MUL, (LOOSE,)),
         "maximum": _call("torch.maximum", 2),
         "minimum": _call("torch.minimum", 2),
+        "max_number": _call("torch.maximum", 2),
+        "min_number": _call("torch.minimum", 2),
         "maximum of a tensor and a number": Form(
             "torch.clamp({0}, min={1})", ATOM, (LOOSE, LOOSE)
         ),

@@ -15,6 +15,7 @@ step takes stacks (batch, rows, cols) and scalars (batch, 1, 1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -84,6 +85,7 @@ class _Writer:
         parameters += [f"{n}: Tensor" for n in self._slot_names()]
         parameters += [f"size_{k}: int" for k in sizes]
         parameters += ["dtype: torch.dtype"] if dtype else []
+        parameters += ["like: Tensor"] if re.search(r"\blike\b(?!=)", text) else []
         head = call(f"def {name}", parameters, ") -> tuple[Tensor, ...]")
         made = render(
             "torch_function", signature=lines(head, tail=":"), doc=_doc(self.step), lines=code
@@ -119,7 +121,7 @@ class _Writer:
         for stream, name in zip(self.step.loads, self._loads(), strict=True):
             if stream.level == ELEMENT:
                 return name
-        raise NotImplementedError(f"{self.step.name}: nothing here has the parameter's shape")
+        return "like"
 
     # ------------------------------------------------------------ lines
 

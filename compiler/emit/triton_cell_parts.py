@@ -10,9 +10,9 @@ from ..ir import Store, Stream
 from ..plan import Plan, Sweep
 from .body import Body, Line, Round, stream_of
 from .expressions import expression
-from .syntaxes import TRITON
-from .triton_frame import Frame, address, size_name
 from .spelling import fitted
+from .syntaxes import TRITON
+from .triton_frame import Frame, address, barrier, size_name
 from .triton_partials import Total, slot_name
 from .triton_tile import shape_names
 
@@ -54,6 +54,14 @@ def store_cells(frame: Frame, stores: Sequence[Store], cell: str, mask: str = ""
         f"{expression(s.value, frame.body.names, TRITON)}{mask})"
         for s in stores
     ]
+
+
+def cell_barrier(sweep: Sweep, rounds: Sequence[Round]) -> list[str]:
+    """A barrier before the stores per cell, unless a reduction has been one already."""
+    if any(walk.reductions for walk in rounds):
+        return []
+    stored = [store.stream for store in sweep.stores if store.stream.level == sweep.cell]
+    return barrier(sweep.loads, stored)
 
 
 def compute_cells(frame: Frame, lines: Iterable[Line]) -> list[str]:

@@ -21,6 +21,7 @@ from .body import cell_size, sweep_body
 from .expressions import expression
 from .syntaxes import TRITON
 from .triton_cell_parts import (
+    cell_barrier,
     cell_names,
     compute_cells,
     indented,
@@ -90,6 +91,7 @@ def _small(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials:
         writer.compute(walk.cell_lines)
     element, cell = split(sweep)
     writer.store(element)
+    writer.lines += cell_barrier(sweep, frame.body.rounds)
     writer.lines += store_cells(frame, cell, "cell")
     tile = writer.finish(
         f"{name}_cell", f"One cell of `{name}`; a whole one where `end` is None.", totals
@@ -151,6 +153,7 @@ def _long(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
         inner += collect(tile, goals, ("full", "last"), 4, 8)
         inner += [f"{total.name} = {total.result()}" for total in made]
         inner += compute_cells(frame, walk.cell_lines)
+    inner += cell_barrier(sweep, rounds)
     inner += store_cells(frame, cell, "cell")
     for total in totals:
         if total.shape == "()":

@@ -16,6 +16,7 @@ from .body import sweep_body
 from .expressions import expression
 from .syntaxes import TRITON
 from .triton_cell_parts import (
+    cell_barrier,
     cell_names,
     compute_cells,
     indented,
@@ -79,6 +80,7 @@ def columns_kernel(
         inner += collect(tile, goals, ("start", "rows"), 4, 8)
         inner += [f"{total.name} = {total.result()}" for total in made]
         inner += compute_cells(frame, walk.cell_lines)
+    inner += cell_barrier(sweep, rounds)
     inner += store_cells(frame, cell, "columns", _MASK)
     for total in totals:
         if total.shape == line:

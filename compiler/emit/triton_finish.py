@@ -17,7 +17,7 @@ from ..plan import Finish, Plan, Slot
 from .body import straight_body
 from .expressions import expression
 from .syntaxes import TRITON
-from .triton_frame import Frame, KernelText, address, kernel_text, slot_of
+from .triton_frame import Frame, KernelText, address, barrier, kernel_text, slot_of, word
 from .triton_partials import COMBINE, NEUTRAL, TAKE, slot_name
 
 _LENGTH = 256
@@ -29,7 +29,7 @@ def finish_kernel(
     """The kernel of a finish."""
     frame = Frame(plan, straight_body(plan, finish, TRITON), values)
     alone = finish.level.kind == "global"
-    lines = ["tensor = 0"] if alone else ["tensor = tl.program_id(0)"]
+    lines = [] if alone else ["tensor = tl.program_id(0)"]
     length = 4 * _LENGTH if alone else _LENGTH
     combined: list[Slot] = []
     if finish.completes:
@@ -62,13 +62,17 @@ def finish_kernel(
             frame.define(frame.body.names[node], known)
     frame.open_numbers(known=combined)
     names = frame.body.names
+    frame.lines += barrier(finish.loads, [store.stream for store in finish.stores])
     for slot, node in finish.values:
         value = expression(node, names, TRITON)
         frame.lines.append(f"tl.store({frame.slot_at(slot)}, {value})")
     for store in finish.stores:
         value = expression(store.value, names, TRITON)
         frame.lines.append(f"tl.store({address(store.stream)}, {value})")
-    return kernel_text(name, doc, [*lines, *frame.lines])
+    body = [*lines, *frame.lines]
+    if alone and any(word(line, "tensor") for line in body):
+        body.insert(0, "tensor = 0")
+    return kernel_text(name, doc, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from ..plan import Plan, Slot
 from .body import Body, Line, identifier_of, stream_of
 from .layout import WIDTH, call, lines
 from .render import render
-from .syntaxes import TRITON, TRITON_FUNCTIONS
 from .spelling import fitted, spell
+from .syntaxes import TRITON, TRITON_FUNCTIONS
 from .words import wrapped
 
 TABLES = (
@@ -121,7 +121,7 @@ class Frame:
         wanted = list(dict.fromkeys(streams))
         if not wanted:
             return
-        self.lines.append(f"streams = pointers + {len(self.plan.streams)} * tensor")
+        self.lines.append(f"streams = {_row('pointers', len(self.plan.streams))}")
         for stream in wanted:
             column = self.plan.streams.index(stream)
             dtype = _DTYPES.get(stream.dtype) or f"tl.{stream.dtype}"
@@ -137,7 +137,7 @@ class Frame:
         columns = ["numel", "rows", "cols", *(f"size_{k}" for k in range(len(self.plan.sizes)))]
         wanted = [name for name in columns if name in set(names)]
         if wanted:
-            self.lines.append(f"shape = shapes + {len(columns)} * tensor")
+            self.lines.append(f"shape = {_row('shapes', len(columns))}")
         for name in wanted:
             self.define(name, f"tl.load({_plus('shape', columns.index(name))})")
 
@@ -153,7 +153,7 @@ class Frame:
         columns = {expr: k for k, (_, expr) in enumerate(self.plan.scalars)}
         operands = sorted(self.body.operands, key=lambda n: columns[_expr(n)])
         if operands:
-            self.lines.append(f"numbers = scalars + {len(columns)} * tensor")
+            self.lines.append(f"numbers = {_row('scalars', len(columns))}")
         for node in operands:
             kind = "tl.int64).to(tl.uint32" if node in self.body.keys else "REAL"
             place = _plus("numbers", columns[_expr(node)])
@@ -173,7 +173,12 @@ class Frame:
         """The address of a slot of level tensor or global."""
         if slot in self.plan.totals:
             return _plus("totals", self.plan.totals.index(slot))
-        return _plus(f"values + {self.values} * tensor", self.plan.values.index(slot))
+        return _plus(_row("values", self.values), self.plan.values.index(slot))
+
+
+def barrier(loads: Iterable[Stream], stores: Iterable[Stream]) -> list[str]:
+    """A number is read by every warp and written by one: none may write before all have read."""
+    return ["tl.debug_barrier()"] if set(loads) & set(stores) else []
 
 
 def address(stream: Stream) -> str:
@@ -195,6 +200,11 @@ def size_name(plan: Plan, level: Level) -> str:
 def _expr(node: Node) -> Expr:
     assert isinstance(node.attr, Expr)
     return node.attr
+
+
+def _row(table: str, width: int) -> str:
+    """A tensor's row of a table."""
+    return f"{table} + {width} * tensor" if width > 1 else f"{table} + tensor"
 
 
 def _plus(base: str, offset: int) -> str:

@@ -25,9 +25,9 @@ from ..plan import Plan
 from .body import Line, stream_of
 from .expressions import expression
 from .layout import WIDTH
+from .spelling import fitted, spell
 from .syntaxes import TRITON
 from .triton_frame import CONSTANTS, Frame, Tile, address, function, size_name, used
-from .spelling import fitted, spell
 from .triton_partials import COMBINE, NEUTRAL, Total
 
 INSIDE = "inside = None if end is None else index < end"
@@ -154,7 +154,9 @@ def shape_names(plan: Plan, streams: Iterable[Stream]) -> set[str]:
         if stream.level.kind in ("rows", "cols"):
             names.add("cols")
         elif stream.level.kind in ("heads", "chunks"):
-            names |= {"numel", size_name(plan, stream.level)}
+            names.add(size_name(plan, stream.level))
+        if stream.level.kind == "heads":
+            names.add("numel")
     return names
 
 
@@ -192,8 +194,17 @@ def _places(plan: Plan, levels: Iterable[Level]) -> list[str]:
         lines.append("column = place % width")
     for level in distinct:
         if level.kind in ("heads", "chunks"):
-            size = size_name(plan, level)
-            length = f"(numel // {size})" if level.kind == "heads" else size
-            place = f"(start % {length} + lanes) // {length}"
-            lines.append(f"{_cell_name(plan, level)} = start // {length} + {place}")
+            lines += _numbered(_cell_name(plan, level), level, size_name(plan, level))
     return lines
+
+
+def _numbered(name: str, level: Level, size: str) -> list[str]:
+    """Lines for the number of every element's head or chunk."""
+    if size.isdigit() and level.kind == "chunks":
+        return [f"{name} = start // {size} + (start % {size} + lanes) // {size}"]
+    length = f"{level.kind}_length"
+    return [
+        f"{length} = numel // {size}" if level.kind == "heads" else f"{length} = {size}",
+        f"place = (start % {length}).to(tl.int32) + lanes",
+        f"{name} = start // {length} + place // {length}.to(tl.int32)",
+    ]

@@ -21,7 +21,8 @@ from ..ir import Graph, Node, Program, Store, ordered, replace_stores
 
 _NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
 _HOST_OPERATIONS = frozenset(
-    {"add", "sub", "mul", "div", "neg", "pow", "sqrt", "exp", "log", "abs", "maximum", "minimum"}
+    """add sub mul div neg pow mod sqrt rsqrt exp log log2 abs sign maximum minimum clamp floor ceil
+    tanh sigmoid softplus sin cos atan2 erf eq ne lt le gt ge and or not where""".split()
 )
 
 
