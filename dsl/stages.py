@@ -46,11 +46,9 @@ def statements(model: Model, stage: str) -> tuple[Stmt, ...]:
 
 def stage_of(model: Model, state: State) -> str:
     """The stretch before which a state gets its initial value."""
-    if state.name in _states_named(statements(model, "hyper")):
-        return "hyper"
-    reads_grad = any(isinstance(part, Read) and part.kind == "grad" for part in walk(state.initial))
-    if not reads_grad or state.name in _states_named(statements(model, "grad")):
-        return "grad"
+    for stage in ("hyper", "grad"):
+        if state.name in _states_named(statements(model, stage)):
+            return stage
     return "update"
 
 

@@ -179,10 +179,10 @@ def adam_mini_2_round_1(start, end, grad_at, grad_scale, REAL: tl.constexpr, BLO
     inside = None if end is None else index < end
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    sum__part = grad * grad
+    sum_grad_squared_part = grad * grad
     if end is not None:
-        sum__part = tl.where(inside, sum__part, 0.0)
-    return sum__part
+        sum_grad_squared_part = tl.where(inside, sum_grad_squared_part, 0.0)
+    return sum_grad_squared_part
 
 
 @kernel
@@ -267,15 +267,19 @@ def adam_mini_2(
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
         v = tl.load(v_at + cell).to(REAL)
-        sum__all = tl.full([BLOCK], 0.0, REAL)
+        sum_grad_squared_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            sum__part = adam_mini_2_round_1(start, None, grad_at, grad_scale, REAL, BLOCK)
-            sum__all += sum__part
+            sum_grad_squared_part = adam_mini_2_round_1(
+                start, None, grad_at, grad_scale, REAL, BLOCK
+            )
+            sum_grad_squared_all += sum_grad_squared_part
         if full < last:
-            sum__part = adam_mini_2_round_1(full, last, grad_at, grad_scale, REAL, BLOCK)
-            sum__all += sum__part
-        sum_ = tl.sum(sum__all, 0)
-        v = beta2 * v + scalar_2 * sum_
+            sum_grad_squared_part = adam_mini_2_round_1(
+                full, last, grad_at, grad_scale, REAL, BLOCK
+            )
+            sum_grad_squared_all += sum_grad_squared_part
+        sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
+        v = beta2 * v + scalar_2 * sum_grad_squared
         term = tl.sqrt(inverse_correction_beta2 * v) + eps
         for start in range(first, full, BLOCK):
             adam_mini_2_round_2(
@@ -323,10 +327,10 @@ def adam_mini_3_round_1(start, end, grad_at, grad_scale, REAL: tl.constexpr, BLO
     inside = None if end is None else index < end
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    sum__part = grad * grad
+    sum_grad_squared_part = grad * grad
     if end is not None:
-        sum__part = tl.where(inside, sum__part, 0.0)
-    return sum__part
+        sum_grad_squared_part = tl.where(inside, sum_grad_squared_part, 0.0)
+    return sum_grad_squared_part
 
 
 @kernel
@@ -410,15 +414,19 @@ def adam_mini_3(
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
         v = tl.load(v_at + cell).to(REAL)
-        sum__all = tl.full([BLOCK], 0.0, REAL)
+        sum_grad_squared_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            sum__part = adam_mini_3_round_1(start, None, grad_at, grad_scale, REAL, BLOCK)
-            sum__all += sum__part
+            sum_grad_squared_part = adam_mini_3_round_1(
+                start, None, grad_at, grad_scale, REAL, BLOCK
+            )
+            sum_grad_squared_all += sum_grad_squared_part
         if full < last:
-            sum__part = adam_mini_3_round_1(full, last, grad_at, grad_scale, REAL, BLOCK)
-            sum__all += sum__part
-        sum_ = tl.sum(sum__all, 0)
-        v = beta2 * v + one_minus_beta2_over_cols * sum_
+            sum_grad_squared_part = adam_mini_3_round_1(
+                full, last, grad_at, grad_scale, REAL, BLOCK
+            )
+            sum_grad_squared_all += sum_grad_squared_part
+        sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
+        v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared
         term = tl.sqrt(inverse_correction_beta2 * v) + eps
         for start in range(first, full, BLOCK):
             adam_mini_3_round_2(
@@ -544,13 +552,14 @@ def adam_mini_finish(pointers, scalars, values, partials, spans, REAL: tl.conste
     sum_all = tl.sum(sum_all, 0)
     streams = pointers + 4 * tensor
     v_at = tl.load(streams + 3).to(tl.pointer_type(REAL))
-    tl.store(values + 1 * tensor, sum_all)
+    tl.store(values + tensor, sum_all)
     sum_ = sum_all.to(REAL)
     numbers = scalars + 10 * tensor
     beta2 = tl.load(numbers + 3).to(REAL)
     one_minus_beta2_over_numel = tl.load(numbers + 4).to(REAL)
     v = tl.load(v_at).to(REAL)
     v = beta2 * v + one_minus_beta2_over_numel * sum_
+    tl.debug_barrier()
     tl.store(v_at, v)
 
 
@@ -744,20 +753,20 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             const int64_t start = head * length;
             const int64_t first = start, last = start + length;
             REAL v = v_at[head];
-            double sum__total = 0;
+            double sum_grad_squared_total = 0;
             for (int64_t tile = first; tile < last; tile += 1024) {
                 const int64_t stop = SMALLER(tile + 1024, last);
-                REAL sum__part = 0;
-                #pragma omp simd reduction(+ : sum__part)
+                REAL sum_grad_squared_part = 0;
+                #pragma omp simd reduction(+ : sum_grad_squared_part)
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
-                    sum__part += grad * grad;
+                    sum_grad_squared_part += grad * grad;
                 }
-                sum__total += sum__part;
+                sum_grad_squared_total += sum_grad_squared_part;
             }
-            const REAL sum_ = (REAL)sum__total;
-            v = beta2 * v + scalar_2 * sum_;  // adammini.opt:17
+            const REAL sum_grad_squared = (REAL)sum_grad_squared_total;
+            v = beta2 * v + scalar_2 * sum_grad_squared;  // adammini.opt:17
             const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -806,20 +815,20 @@ void adam_mini_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             const int64_t start = row * length;
             const int64_t first = start, last = start + length;
             REAL v = v_at[row];
-            double sum__total = 0;
+            double sum_grad_squared_total = 0;
             for (int64_t tile = first; tile < last; tile += 1024) {
                 const int64_t stop = SMALLER(tile + 1024, last);
-                REAL sum__part = 0;
-                #pragma omp simd reduction(+ : sum__part)
+                REAL sum_grad_squared_part = 0;
+                #pragma omp simd reduction(+ : sum_grad_squared_part)
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
-                    sum__part += grad * grad;
+                    sum_grad_squared_part += grad * grad;
                 }
-                sum__total += sum__part;
+                sum_grad_squared_total += sum_grad_squared_part;
             }
-            const REAL sum_ = (REAL)sum__total;
-            v = beta2 * v + one_minus_beta2_over_cols * sum_;  // adammini.opt:17
+            const REAL sum_grad_squared = (REAL)sum_grad_squared_total;
+            v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared;  // adammini.opt:17
             const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -971,8 +980,8 @@ def adam_mini_2_torch(
     param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
-    sum_ = reduce(grad * grad, "sum", "heads", size_0)
-    v = beta2 * v + scalar_2 * sum_  # adammini.opt:17
+    sum_grad_squared = reduce(grad * grad, "sum", "heads", size_0)
+    v = beta2 * v + scalar_2 * sum_grad_squared  # adammini.opt:17
     term = torch.sqrt(inverse_correction_beta2 * v) + eps
     direction = inverse_correction_beta1 * m / spread(term, "heads", size_0, like=param)
     param = param - lr * direction  # adamw.opt:20
@@ -999,8 +1008,8 @@ def adam_mini_3_torch(
     param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
-    sum_ = torch.sum(grad * grad, dim=1, keepdim=True)
-    v = beta2 * v + one_minus_beta2_over_cols * sum_  # adammini.opt:17
+    sum_grad_squared = torch.sum(grad * grad, dim=1, keepdim=True)
+    v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared  # adammini.opt:17
     term = torch.sqrt(inverse_correction_beta2 * v) + eps
     direction = inverse_correction_beta1 * m / term  # adamw.opt:20
     param = param - lr * direction  # adamw.opt:20

@@ -76,7 +76,7 @@ def adopt_1(
     if ALIGNED:
         grad_at = tl.multiple_of(grad_at, 16)
         v_at = tl.multiple_of(v_at, 16)
-    numbers = scalars + 1 * tensor
+    numbers = scalars + tensor
     grad_scale = tl.load(numbers).to(REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -413,8 +413,22 @@ typedef uint16_t f16;
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
-static inline REAL MAXIMUM(REAL a, REAL b) { return a > b || a != a ? a : b; }
-static inline REAL MINIMUM(REAL a, REAL b) { return a < b || a != a ? a : b; }
+#define WORD_OF_f32 uint32_t
+#define WORD_OF_f64 uint64_t
+#define WORD JOIN(WORD_OF_, REAL)
+static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
+{
+    WORD x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
+static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
+static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
+static inline REAL MINIMUM(REAL a, REAL b) { return WHERE(a != a, a, MIN_NUMBER(a, b)); }
 static inline REAL CLAMP(REAL x, REAL low, REAL high) { return MINIMUM(MAXIMUM(x, low), high); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }

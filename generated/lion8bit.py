@@ -166,70 +166,76 @@ def lion8bit_2_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     term = m_code - 127.0
     abs_term = tl.abs(term)
-    holds = abs_term >= 64.0
-    holds_1 = abs_term >= 32.0
-    holds_2 = abs_term >= 16.0
-    holds_3 = abs_term >= 8.0
-    holds_4 = abs_term >= 4.0
-    holds_5 = abs_term >= 2.0
-    choice_term_4 = tl.where(holds_5, tl.full((), 4.5e-06, REAL), tl.full((), 9e-07, REAL))
-    choice_term_3 = tl.where(holds_4, 2.25e-05, choice_term_4)
-    choice_term_2 = tl.where(holds_3, 0.00011250000000000001, choice_term_3)
-    choice_term = tl.where(holds_2, 0.0005625000000000001, choice_term_2)
-    choice = tl.where(holds_1, 0.0028125000000000003, choice_term)
-    choice_1_term_4 = tl.where(
-        holds_5,
-        tl.full((), -5.750000000000001e-06, REAL),
-        tl.full((), -3.5000000000000004e-07, REAL),
-    )
-    choice_1_term_3 = tl.where(holds_4, -6.875e-05, choice_1_term_4)
-    choice_1_term_2 = tl.where(holds_3, -0.00074375, choice_1_term_3)
-    choice_1_term = tl.where(holds_2, -0.007718750000000001, choice_1_term_2)
-    choice_1 = tl.where(holds_1, -0.07859375000000002, choice_1_term)
-    choice_term_3 = tl.where(holds, 0.0140625, choice) * abs_term
-    choice_term_2 = choice_term_3 + tl.where(holds, -0.79296875, choice_1)
-    choice_term = tl.where(abs_term >= 128.0, 1.0, choice_term_2)
-    choice = tl.where(abs_term > 0.0, choice_term, 0.0)
-    m = m_scale * tl.where(term < 0.0, -choice, choice)
+    max_number_abs_term_2 = tl.maximum(9e-07 * abs_term + -3.5000000000000004e-07, 0.0)
+    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    max_number_abs_term = tl.maximum(max_number_abs_term_3, max_number_abs_term_2)
+    max_number_abs_term_3 = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term)
+    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
+    max_number_abs_term_2 = tl.maximum(max_number_abs_term_4, max_number_abs_term_3)
+    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    max_number_abs_term = tl.maximum(max_number_abs_term_5, max_number_abs_term_2)
+    min_number_abs_term_4 = 0.0028125000000000003 * abs_term + -0.07859375000000002
+    min_number_abs_term_3 = tl.maximum(min_number_abs_term_4, max_number_abs_term)
+    min_number_abs_term_2 = tl.maximum(0.0140625 * abs_term + -0.79296875, min_number_abs_term_3)
+    min_number_abs_term = tl.minimum(min_number_abs_term_2, 1.0)
+    m = m_scale * tl.where(term < 0.0, -min_number_abs_term, min_number_abs_term)
     grad = grad_scale * grad
     m_new = beta2 * m + one_minus_beta2 * grad
     m_largest_lanes = tl.abs(m_new)
     if end is not None:
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
-    holds_6 = m_largest > 1e-37
-    m_per_scale = tl.where(holds_6, 1.0 / m_largest, 0.0)
-    m_scale = tl.where(holds_6 | (m_largest != m_largest), m_largest, 0.0)
+    holds = m_largest > 1e-37
+    m_per_scale = tl.where(holds, 1.0 / m_largest, 0.0)
+    m_scale = tl.where(holds | (m_largest != m_largest), m_largest, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param
     direction = sign(beta1 * m + one_minus_beta1 * grad)
     param = param - lr * direction
     factor = m_per_scale * m_new
     abs_factor = tl.abs(factor)
-    holds = abs_factor >= 0.1
-    holds_1 = abs_factor >= 0.01
-    holds_2 = abs_factor >= 0.001
-    holds_3 = abs_factor >= 0.0001
-    holds_4 = abs_factor >= 1e-05
-    holds_5 = abs_factor >= 1e-06
-    choice_term_4 = tl.where(
-        holds_5, tl.full((), 222222.22222222222, REAL), tl.full((), 1111111.111111111, REAL)
+    min_number_abs_factor_term_2 = 2777777.777777778 * abs_factor + 0.23611111111111116
+    min_number_abs_factor_term_3 = 1111111.1111111112 * abs_factor + 0.888888888888889
+    min_number_abs_factor_term = tl.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_2
     )
-    choice_term_3 = tl.where(holds_4, 44444.444444444445, choice_term_4)
-    choice_term_2 = tl.where(holds_3, 8888.888888888889, choice_term_3)
-    choice_term = tl.where(holds_2, 1777.7777777777778, choice_term_2)
-    choice = tl.where(holds_1, 355.55555555555554, choice_term)
-    choice_1_term_2 = tl.where(holds_3, 8.0, tl.where(holds_4, 4.0, tl.where(holds_5, 2.0, 1.0)))
-    choice_1_term = tl.where(holds_2, 16.0, choice_1_term_2)
-    choice_1 = tl.where(holds_1, 32.0, choice_1_term)
-    choice_1 = tl.where(holds, 64.0, choice_1)
-    term = tl.where(holds, 71.11111111111111, choice) * abs_factor - 0.1111111111111111 * choice_1
-    choice_term = tl.where(term < 0.2, choice_1 - 1.0, choice_1 + tl.floor(term))
-    choice = tl.where(abs_factor >= 0.996484375, 128.0, choice_term)
-    choice_term = tl.maximum(choice, 1.0, propagate_nan=tl.PropagateNan.ALL)
-    choice = tl.where(abs_factor < 2.75e-07, 0.0, choice_term)
-    m_code_term = 127.0 - tl.minimum(choice, 127.0, propagate_nan=tl.PropagateNan.ALL)
-    m_code = tl.where(factor < 0.0, m_code_term, 127.0 + choice)
+    min_number_abs_factor_term_5 = 222222.22222222222 * abs_factor + 1.777777777777778
+    min_number_abs_factor_term_6 = 555555.5555555555 * abs_factor + 0.9444444444444449
+    min_number_abs_factor_term_4 = tl.minimum(
+        min_number_abs_factor_term_5, min_number_abs_factor_term_6
+    )
+    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
+    min_number_abs_factor_term_3 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    min_number_abs_factor_term_4 = 111111.11111111111 * abs_factor + 2.3888888888888893
+    min_number_abs_factor_term_2 = tl.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_4
+    )
+    min_number_abs_factor_term = tl.minimum(min_number_abs_factor_term_2, min_number_abs_factor)
+    min_number_abs_factor_term_6 = 8888.888888888889 * abs_factor + 7.111111111111111
+    min_number_abs_factor_term_7 = 22222.22222222222 * abs_factor + 5.277777777777778
+    min_number_abs_factor_term_5 = tl.minimum(
+        min_number_abs_factor_term_6, min_number_abs_factor_term_7
+    )
+    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
+    min_number_abs_factor_term_3 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    min_number_abs_factor_term_4 = 4444.444444444444 * abs_factor + 11.055555555555554
+    min_number_abs_factor_term_2 = tl.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_4
+    )
+    min_number_abs_factor_term = tl.minimum(min_number_abs_factor_term_2, min_number_abs_factor)
+    min_number_abs_factor_term_6 = 355.5555555555555 * abs_factor + 28.444444444444446
+    min_number_abs_factor_term_7 = 888.8888888888888 * abs_factor + 22.611111111111114
+    min_number_abs_factor_term_5 = tl.minimum(
+        min_number_abs_factor_term_6, min_number_abs_factor_term_7
+    )
+    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
+    floor_abs_factor_term_3 = 177.77777777777777 * abs_factor + 45.722222222222214
+    floor_abs_factor_term_4 = 71.11111111111111 * abs_factor + 56.888888888888886
+    floor_abs_factor_term_2 = tl.minimum(floor_abs_factor_term_4, floor_abs_factor_term_3)
+    floor_abs_factor_term = tl.minimum(floor_abs_factor_term_2, min_number_abs_factor)
+    floor_abs_factor = tl.floor(floor_abs_factor_term)
+    choice = tl.where(abs_factor >= 0.996484375, 128.0, tl.maximum(floor_abs_factor, 0.0))
+    m_code = tl.where(factor < 0.0, 127.0 - tl.minimum(choice, 127.0), 127.0 + choice)
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m_code, mask=inside)
     tl.store(m_scale_at + cell, m_scale)
@@ -333,10 +339,6 @@ typedef uint16_t f16;
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL FLOOR(REAL x) { return sizeof(REAL) == 8 ? floor(x) : floorf(x); }
-static inline REAL SIGN(REAL x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
-static inline REAL MAXIMUM(REAL a, REAL b) { return a > b || a != a ? a : b; }
-static inline double maximum(double a, double b) { return a > b || a != a ? a : b; }
-static inline REAL MINIMUM(REAL a, REAL b) { return a < b || a != a ? a : b; }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
@@ -349,6 +351,12 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
+static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
+static inline double max_number(double a, double b) { return a > b ? a : b; }
+static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
+static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
@@ -378,8 +386,6 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-#pragma omp declare reduction(larger : REAL : omp_out = MAXIMUM(omp_out, omp_in)) \
-    initializer(omp_priv = -R(INFINITY))
 
 /* One pass: reads param, grad, m; writes param, m */
 void lion8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars)
@@ -447,35 +453,32 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             double m_largest_total = -INFINITY;
             {
                 REAL m_largest_part = -INFINITY;
-                #pragma omp simd reduction(larger : m_largest_part)
+                int m_largest_lost = 0;
+                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost)
                 for (int64_t i = first; i < last; i++) {
                     REAL m_code = m_at[i];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    REAL term = m_code - R(127);
+                    const REAL term = m_code - R(127);
                     const REAL abs_term = ABS(term);
-                    int holds = abs_term >= R(64);
-                    int holds_1 = abs_term >= R(32);
-                    int holds_2 = abs_term >= R(16);
-                    int holds_3 = abs_term >= R(8);
-                    int holds_4 = abs_term >= R(4);
-                    int holds_5 = abs_term >= R(2);
-                    REAL choice = WHERE(holds_1, R(0.0028125000000000003), WHERE(holds_2, R(0.0005625000000000001), WHERE(holds_3, R(0.00011250000000000001), WHERE(holds_4, R(2.25e-05), WHERE(holds_5, R(4.5e-06), R(9e-07))))));
-                    REAL choice_1 = WHERE(holds_1, R(-0.07859375000000002), WHERE(holds_2, R(-0.007718750000000001), WHERE(holds_3, R(-0.00074375), WHERE(holds_4, R(-6.875e-05), WHERE(holds_5, R(-5.750000000000001e-06), R(-3.5000000000000004e-07))))));
-                    choice = WHERE(abs_term > R(0), WHERE(abs_term >= R(128), R(1), WHERE(holds, R(0.0140625), choice) * abs_term + WHERE(holds, R(-0.79296875), choice_1)), R(0));
-                    const REAL m = m_scale * WHERE(term < R(0), -choice, choice);
+                    REAL max_number_abs_term = MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), MAX_NUMBER(R(9e-07) * abs_term + R(-3.5000000000000004e-07), R(0)));
+                    max_number_abs_term = MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), max_number_abs_term)));
+                    const REAL min_number_abs_term = MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), max_number_abs_term)), R(1));
+                    const REAL m = m_scale * WHERE(term < R(0), -min_number_abs_term, min_number_abs_term);
                     grad = grad_scale * grad;
                     const REAL m_new = beta2 * m + one_minus_beta2 * grad;  // lion.opt:17
                     m_new_kept[i - start] = m_new;
                     grad_kept[i - start] = grad;
                     m_kept[i - start] = m;
-                    m_largest_part = MAXIMUM(m_largest_part, ABS(m_new));
+                    const REAL m_largest_next = ABS(m_new);
+                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
+                    m_largest_lost |= m_largest_next != m_largest_next;
                 }
-                m_largest_total = maximum(m_largest_total, m_largest_part);
+                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
             }
             const REAL m_largest = (REAL)m_largest_total;
-            const int holds_6 = m_largest > R(1e-37);
-            const REAL m_per_scale = WHERE(holds_6, R(1) / m_largest, R(0));
-            m_scale = WHERE(holds_6 || m_largest != m_largest, m_largest, R(0));
+            const int holds = m_largest > R(1e-37);
+            const REAL m_per_scale = WHERE(holds, R(1) / m_largest, R(0));
+            m_scale = WHERE(holds || m_largest != m_largest, m_largest, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -487,19 +490,12 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * direction;  // lion.opt:16
                 const REAL factor = m_per_scale * m_new;
                 const REAL abs_factor = ABS(factor);
-                int holds = abs_factor >= R(0.1);
-                int holds_1 = abs_factor >= R(0.01);
-                int holds_2 = abs_factor >= R(0.001);
-                int holds_3 = abs_factor >= R(0.0001);
-                int holds_4 = abs_factor >= R(1e-05);
-                int holds_5 = abs_factor >= R(1e-06);
-                REAL choice = WHERE(holds_1, R(355.55555555555554), WHERE(holds_2, R(1777.7777777777778), WHERE(holds_3, R(8888.888888888889), WHERE(holds_4, R(44444.444444444445), WHERE(holds_5, R(222222.22222222222), R(1111111.111111111))))));
-                REAL choice_1 = WHERE(holds_1, R(32), WHERE(holds_2, R(16), WHERE(holds_3, R(8), WHERE(holds_4, R(4), WHERE(holds_5, R(2), R(1))))));
-                choice_1 = WHERE(holds, R(64), choice_1);
-                REAL term = WHERE(holds, R(71.11111111111111), choice) * abs_factor - R(0.1111111111111111) * choice_1;
-                choice = WHERE(abs_factor >= R(0.996484375), R(128), WHERE(term < R(0.2), choice_1 - R(1), choice_1 + FLOOR(term)));
-                choice = WHERE(abs_factor < R(2.75e-07), R(0), MAXIMUM(choice, R(1)));
-                REAL m_code = WHERE(factor < R(0), R(127) - MINIMUM(choice, R(127)), R(127) + choice);
+                REAL min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.777777777777778), R(555555.5555555555) * abs_factor + R(0.9444444444444449)), MIN_NUMBER(R(1111111.1111111112) * abs_factor + R(0.888888888888889), R(2777777.777777778) * abs_factor + R(0.23611111111111116)));
+                min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), R(22222.22222222222) * abs_factor + R(5.277777777777778)), MIN_NUMBER(MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), R(111111.11111111111) * abs_factor + R(2.3888888888888893)), min_number_abs_factor));
+                min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444446), R(888.8888888888888) * abs_factor + R(22.611111111111114)), MIN_NUMBER(MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), R(4444.444444444444) * abs_factor + R(11.055555555555554)), min_number_abs_factor));
+                const REAL floor_abs_factor = FLOOR(MIN_NUMBER(MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), R(177.77777777777777) * abs_factor + R(45.722222222222214)), min_number_abs_factor));
+                const REAL choice = WHERE(abs_factor >= R(0.996484375), R(128), MAX_NUMBER(floor_abs_factor, R(0)));
+                REAL m_code = WHERE(factor < R(0), R(127) - MIN_NUMBER(choice, R(127)), R(127) + choice);
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = (uint8_t)(int32_t)(m_code);
             }
@@ -549,26 +545,20 @@ def lion8bit_2_torch(
     param = one_minus_lr_weight_decay * param  # lion.opt:20
     term = m_code - 127.0
     abs_term = torch.abs(term)
-    holds = abs_term >= 64.0
-    holds_1 = abs_term >= 32.0
-    holds_2 = abs_term >= 16.0
-    holds_3 = abs_term >= 8.0
-    holds_4 = abs_term >= 4.0
-    holds_5 = abs_term >= 2.0
-    choice_term_3 = torch.where(holds_4, 2.25e-05, torch.where(holds_5, 4.5e-06, 9e-07))
-    choice_term_2 = torch.where(holds_3, 0.00011250000000000001, choice_term_3)
-    choice_term = torch.where(holds_2, 0.0005625000000000001, choice_term_2)
-    choice = torch.where(holds_1, 0.0028125000000000003, choice_term)
-    choice_1_term_4 = torch.where(holds_5, -5.750000000000001e-06, -3.5000000000000004e-07)
-    choice_1_term_3 = torch.where(holds_4, -6.875e-05, choice_1_term_4)
-    choice_1_term_2 = torch.where(holds_3, -0.00074375, choice_1_term_3)
-    choice_1_term = torch.where(holds_2, -0.007718750000000001, choice_1_term_2)
-    choice_1 = torch.where(holds_1, -0.07859375000000002, choice_1_term)
-    choice_term_3 = torch.where(holds, 0.0140625, choice) * abs_term
-    choice_term_2 = choice_term_3 + torch.where(holds, -0.79296875, choice_1)
-    choice_term = torch.where(abs_term >= 128.0, 1.0, choice_term_2)
-    choice = torch.where(abs_term > 0.0, choice_term, 0.0)
-    m = spread(m_scale, "chunks", 256, like=param) * torch.where(term < 0.0, -choice, choice)
+    max_number_abs_term_2 = torch.clamp(9e-07 * abs_term + -3.5000000000000004e-07, min=0.0)
+    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    max_number_abs_term = torch.maximum(max_number_abs_term_3, max_number_abs_term_2)
+    max_number_abs_term_3 = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term)
+    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
+    max_number_abs_term_2 = torch.maximum(max_number_abs_term_4, max_number_abs_term_3)
+    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    max_number_abs_term = torch.maximum(max_number_abs_term_5, max_number_abs_term_2)
+    min_number_abs_term_4 = 0.0028125000000000003 * abs_term + -0.07859375000000002
+    min_number_abs_term_3 = torch.maximum(min_number_abs_term_4, max_number_abs_term)
+    min_number_abs_term_2 = torch.maximum(0.0140625 * abs_term + -0.79296875, min_number_abs_term_3)
+    min_number_abs_term = torch.clamp(min_number_abs_term_2, max=1.0)
+    m_term = torch.where(term < 0.0, -min_number_abs_term, min_number_abs_term)
+    m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     term = beta1 * m + one_minus_beta1 * grad
     direction = torch.where(term != term, term, torch.sign(term))  # lion.opt:16
@@ -579,27 +569,47 @@ def lion8bit_2_torch(
     m_per_scale = torch.where(holds, 1.0 / m_largest, 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
     abs_factor = torch.abs(factor)
-    holds_1 = abs_factor >= 0.1
-    holds_2 = abs_factor >= 0.01
-    holds_3 = abs_factor >= 0.001
-    holds_4 = abs_factor >= 0.0001
-    holds_5 = abs_factor >= 1e-05
-    holds_6 = abs_factor >= 1e-06
-    choice_term_4 = torch.where(holds_6, 222222.22222222222, 1111111.111111111)
-    choice_term_3 = torch.where(holds_5, 44444.444444444445, choice_term_4)
-    choice_term_2 = torch.where(holds_4, 8888.888888888889, choice_term_3)
-    choice_term = torch.where(holds_3, 1777.7777777777778, choice_term_2)
-    choice = torch.where(holds_2, 355.55555555555554, choice_term)
-    choice_1_term_3 = torch.where(holds_5, 4.0, torch.where(holds_6, 2.0, 1.0))
-    choice_1_term_2 = torch.where(holds_4, 8.0, choice_1_term_3)
-    choice_1_term = torch.where(holds_3, 16.0, choice_1_term_2)
-    choice_1 = torch.where(holds_2, 32.0, choice_1_term)
-    choice_1 = torch.where(holds_1, 64.0, choice_1)
-    term_term = torch.where(holds_1, 71.11111111111111, choice) * abs_factor
-    term = term_term - 0.1111111111111111 * choice_1
-    choice_term = torch.where(term < 0.2, choice_1 - 1.0, choice_1 + torch.floor(term))
-    choice = torch.where(abs_factor >= 0.996484375, 128.0, choice_term)
-    choice = torch.where(abs_factor < 2.75e-07, 0.0, torch.clamp(choice, min=1.0))
+    min_number_abs_factor_term_2 = 2777777.777777778 * abs_factor + 0.23611111111111116
+    min_number_abs_factor_term_3 = 1111111.1111111112 * abs_factor + 0.888888888888889
+    min_number_abs_factor_term = torch.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_2
+    )
+    min_number_abs_factor_term_5 = 222222.22222222222 * abs_factor + 1.777777777777778
+    min_number_abs_factor_term_6 = 555555.5555555555 * abs_factor + 0.9444444444444449
+    min_number_abs_factor_term_4 = torch.minimum(
+        min_number_abs_factor_term_5, min_number_abs_factor_term_6
+    )
+    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
+    min_number_abs_factor_term_3 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    min_number_abs_factor_term_4 = 111111.11111111111 * abs_factor + 2.3888888888888893
+    min_number_abs_factor_term_2 = torch.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_4
+    )
+    min_number_abs_factor_term = torch.minimum(min_number_abs_factor_term_2, min_number_abs_factor)
+    min_number_abs_factor_term_6 = 8888.888888888889 * abs_factor + 7.111111111111111
+    min_number_abs_factor_term_7 = 22222.22222222222 * abs_factor + 5.277777777777778
+    min_number_abs_factor_term_5 = torch.minimum(
+        min_number_abs_factor_term_6, min_number_abs_factor_term_7
+    )
+    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
+    min_number_abs_factor_term_3 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    min_number_abs_factor_term_4 = 4444.444444444444 * abs_factor + 11.055555555555554
+    min_number_abs_factor_term_2 = torch.minimum(
+        min_number_abs_factor_term_3, min_number_abs_factor_term_4
+    )
+    min_number_abs_factor_term = torch.minimum(min_number_abs_factor_term_2, min_number_abs_factor)
+    min_number_abs_factor_term_6 = 355.5555555555555 * abs_factor + 28.444444444444446
+    min_number_abs_factor_term_7 = 888.8888888888888 * abs_factor + 22.611111111111114
+    min_number_abs_factor_term_5 = torch.minimum(
+        min_number_abs_factor_term_6, min_number_abs_factor_term_7
+    )
+    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
+    floor_abs_factor_term_3 = 177.77777777777777 * abs_factor + 45.722222222222214
+    floor_abs_factor_term_4 = 71.11111111111111 * abs_factor + 56.888888888888886
+    floor_abs_factor_term_2 = torch.minimum(floor_abs_factor_term_4, floor_abs_factor_term_3)
+    floor_abs_factor_term = torch.minimum(floor_abs_factor_term_2, min_number_abs_factor)
+    floor_abs_factor = torch.floor(floor_abs_factor_term)
+    choice = torch.where(abs_factor >= 0.996484375, 128.0, torch.clamp(floor_abs_factor, min=0.0))
     m_code = torch.where(factor < 0.0, 127.0 - torch.clamp(choice, max=127.0), 127.0 + choice)
     m_scale = torch.where(holds | (m_largest != m_largest), m_largest, 0.0)
     return param, m_code, m_scale

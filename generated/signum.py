@@ -142,7 +142,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SIGN(REAL x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
+#define WORD_OF_f32 uint32_t
+#define WORD_OF_f64 uint64_t
+#define WORD JOIN(WORD_OF_, REAL)
+static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
+{
+    WORD x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }

@@ -164,7 +164,7 @@ def stable_adamw_finish(values, partials, spans):
         piece = partials + (first + index)
         sum_all += tl.load(piece, mask=inside, other=0.0)
     sum_all = tl.sum(sum_all, 0)
-    tl.store(values + 1 * tensor, sum_all)
+    tl.store(values + tensor, sum_all)
 
 
 @kernel
@@ -214,7 +214,7 @@ def stable_adamw_2(
     inverse_numel = tl.load(numbers + 7).to(REAL)
     lr = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
-    sum_ = tl.load(values + 1 * tensor).to(REAL)
+    sum_ = tl.load(values + tensor).to(REAL)
     excess = tl.maximum(1.0, tl.sqrt(inverse_numel * sum_), propagate_nan=tl.PropagateNan.ALL)
     term = 1.0 - lr_weight_decay / excess
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -247,7 +247,20 @@ typedef uint16_t f16;
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
-static inline REAL MAXIMUM(REAL a, REAL b) { return a > b || a != a ? a : b; }
+#define WORD_OF_f32 uint32_t
+#define WORD_OF_f64 uint64_t
+#define WORD JOIN(WORD_OF_, REAL)
+static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
+{
+    WORD x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
+static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }

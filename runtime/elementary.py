@@ -1,4 +1,4 @@
-# pyright: basic, reportCallIssue=false  (device code: values have no Python types)
+# pyright: basic, reportCallIssue=false
 """Elementary functions that Triton lacks, as device functions for generated kernels.
 
     from stepc.runtime.elementary import larger, sign
@@ -167,11 +167,13 @@ def mixed(x):
 
 
 @kernel
-def round_by_chance(x, key, index, PARAM: tl.constexpr):
-    """x on bfloat16's grid; up with the probability of the bits cut off, by a hash."""
+def round_by_chance(x, key, index, base, PARAM: tl.constexpr):
+    """x on bfloat16's grid; up with the probability of the bits cut off, by a hash of the index.
+
+    `base` has the index's upper 32 bits: where a whole tile shares them, they are mixed once."""
     rounded = x
     if tl.bfloat16 == PARAM:
-        far = mixed((index >> 32).to(tl.uint32))
+        far = mixed((base >> 32).to(tl.uint32))
         chance = mixed(index.to(tl.uint32) * 0x9E3779B1 + key + far) & 0xFFFF
         bits = (x.to(tl.uint32, bitcast=True) + chance) & 0xFFFF0000
         rounded = tl.where(x - x == 0.0, bits.to(tl.float32, bitcast=True), x)

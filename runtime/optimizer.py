@@ -108,6 +108,7 @@ class CompiledOptimizer(Optimizer):
     def step(self, closure: None = None) -> None: ...
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
+    @torch._disable_dynamo  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step of every parameter that has a gradient; `closure` computes the loss anew."""
@@ -171,12 +172,15 @@ class CompiledOptimizer(Optimizer):
 
     def _hosts(self, param: Tensor, group: dict[str, Any]) -> dict[str, float]:
         """The states that live on the host, of this tensor, its group, and all."""
-        state = self.state.get(param, {})
-        homes = {"global": self.param_groups[0], "group": group}
+        homes = {
+            "global": self.param_groups[0],
+            "group": group,
+            "tensor": self.state[param] if param in self.state else {},
+        }
         return {
-            name: homes.get(level, state)[name]
+            name: homes[level][name]
             for name, level in self.host_states.items()
-            if name in homes.get(level, state)
+            if name in homes[level]
         }
 
     def _commit(self, decided: Sequence[_Decision]) -> list[Bucket]:

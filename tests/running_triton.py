@@ -282,7 +282,8 @@ def _taken_from_elementary(name: str) -> list[str]:
             "@triton.jit", "def rounded(x):",
             "    index = tl.arange(0, x.shape[0]).to(tl.int64) + (1 << 33)",
             "    key = tl.full((), 0x9ABCDEF1, tl.uint32)",
-            "    return round_by_chance(x, key, index, tl.bfloat16)",
+            "    base = index - tl.arange(0, x.shape[0])",
+            "    return round_by_chance(x, key, index, base, tl.bfloat16)",
         ]  # fmt: skip
     return lines
 

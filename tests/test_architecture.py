@@ -138,7 +138,7 @@ print(sorted(heavy & set(sys.modules)))
 
 def test_a_prebuilt_optimizer_loads_no_compiler_and_costs_under_50_ms() -> None:
     fresh(COST)  # writes the .pyc files
-    runs = [fresh(COST).splitlines() for _ in range(3)]
+    runs = [fresh(COST).splitlines() for _ in range(5)]
     assert {loaded for _, loaded in runs} == {"[]"}
     assert min(float(ms) for ms, _ in runs) < 50
 

@@ -752,9 +752,9 @@ def test_threads_do_not_change_bits(cls: Optimizer) -> None:
 @every_class
 def test_default_dtype_does_not_matter(cls: Optimizer) -> None:
     one, _ = trained(cls)
+    params = parameters(cls)
     torch.set_default_dtype(torch.float64)
     try:
-        params = [Parameter(value) for value in values(parameters(cls, dtype=torch.float32))]
         optimizer = make(cls, params)
         for number in range(3):
             random = torch.Generator().manual_seed(1000 + number)

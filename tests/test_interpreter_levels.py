@@ -199,7 +199,7 @@ optimizer Signs:
     hyper lr = 1.0
     hyper eps = 3.0
     update:
-        direction = sign(grad) * eps
+        direction = sign(grad) * (eps if role == plain else 100)
 
 optimizer Routed:
     hyper lr = 1.0

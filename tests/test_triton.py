@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,10 @@ from running_triton import optimizers, plans
 
 from stepc.compiler.assembly import assemble
 from stepc.compiler.audit import Report, audit
-from stepc.runtime import Finish, Stream, Sweep
+from stepc.compiler.door import module_from_text
+from stepc.compiler.pipeline import build
+from stepc.dsl.load import load
+from stepc.runtime import CompiledOptimizer, Finish, Stream, Sweep
 from stepc.runtime import Path as StepPath
 from stepc.runtime.triton import block_of, warps_of
 
@@ -75,10 +78,10 @@ class Case:
         )
 
 
-def cases() -> Iterator[tuple[str, Case]]:
+def cases(kinds: Iterable[type[CompiledOptimizer]]) -> Iterator[tuple[str, Case]]:
     """Each kernel once."""
     seen: set[str] = set()
-    for kind in optimizers():
+    for kind in kinds:
         for path in kind.paths:
             for step in path.steps:
                 if isinstance(step, Sweep | Finish) and step.name not in seen:
@@ -86,7 +89,7 @@ def cases() -> Iterator[tuple[str, Case]]:
                     yield step.name, Case(path, step)
 
 
-CASES = dict(cases())
+CASES = dict(cases(optimizers()))
 SWEEPS = {name: case for name, case in CASES.items() if isinstance(case.step, Sweep)}
 
 
@@ -159,6 +162,24 @@ def test_adamw_leaves_room_for_memory(target: str) -> None:
     assert found.full.instructions_per_element <= 30
     assert found.full.special_per_element <= 2
     assert found.registers <= 64
+
+
+COMPOSED = (
+    ("AdamW", {"rounding": "stochastic"}), ("AdamW", {"rounding": "kahan"}),
+    ("AdamW + Cautious + Lookahead(k = 5)", {}), ("LAMB + GlobalNormClip", {}),
+    ("LAMB", {"quantize": "dynamic8"}), ("AdamW8bit", {"rounding": "stochastic"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "options"), COMPOSED, ids=lambda part: str(part))
+def test_compositions_compile_as_well(what: str, options: dict[str, str]) -> None:
+    made = build(load(what, **options))
+    kind = getattr(module_from_text(made.model.name, made.module), made.model.name)
+    for _, case in cases([kind]):
+        found = case.compiled("sm_90", "bfloat16")
+        assert (found.spills, found.stack) == (0, 0), found
+        if case.lone_tile and not case.step.partials:
+            assert (found.shared, found.barriers) == (0, 0), found
 
 
 def test_the_audit_sees_scalar_accesses() -> None:

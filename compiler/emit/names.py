@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ..ir import REDUCTIONS, Node
 from .expressions import is_boolean
+from .rounds import CELL
 
 _C_WORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int
@@ -24,8 +25,8 @@ volatile while bool f32 f64 bf16 f16
 """.split()
 _LIBRARY = """
 sqrt exp exp2 log log2 fabs floor ceil rint tanh sin cos tan atan erf cbrt atan2 pow rsqrt sign
-sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic round_by_chance spread
-reduce sum min max abs range
+sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic spread
+round_by_chance base reduce sum min max abs range
 """.split()
 _KERNEL = """
 tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor
@@ -89,6 +90,8 @@ class Naming:
         """Whether `holder` is not read any more once `node` is computed, in every stretch."""
         if self.zone[holder] != self.zone[node] or is_boolean(holder) != is_boolean(node):
             return False
+        if self.zone[node] == CELL and (holder.op in REDUCTIONS or node.op in REDUCTIONS):
+            return False  # those of one round are collected side by side
         for stretch in {e.stretch for e in self.events if e.defines is node}:
             here = [(at, e) for at, e in enumerate(self.events) if e.stretch == stretch]
             made = min(at for at, e in here if e.defines is node)

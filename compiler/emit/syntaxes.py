@@ -185,7 +185,7 @@ TRITON = Syntax(
             f"tl.minimum(tl.maximum({{0}}, {{1}}, {_KEEP_NAN}), {{2}}, {_KEEP_NAN})",
             ATOM, (TYPED, TYPED, TYPED),
         ),
-        "round_stochastic": _call("round_by_chance", 2, "index", "PARAM"),
+        "round_stochastic": _call("round_by_chance", 2, "index", "base", "PARAM"),
         "round": _call("round_even"),
         **{op: _call(op) for op in ("sign", "tanh", "softplus", "tan", "atan", "cbrt")},
         "atan2": _call("atan2", 2),

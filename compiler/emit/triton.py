@@ -9,6 +9,8 @@ fixed slot per task and are combined in order, so a step gives the same bits on 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..plan import Finish, Plan, Sweep
 from .body import sweep_body
 from .syntaxes import TRITON
@@ -40,7 +42,7 @@ def _flat(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
     frame.open_numbers()
     (walk,) = frame.body.rounds
     totals = totals_of(sweep.partials, "[BLOCK]")
-    writer = TileWriter(frame, LINE)
+    writer = TileWriter(frame, replace(LINE, base="index - lanes"))
     writer.open([s for s in streams if not s.level.is_coarse])
     writer.load(walk.loads)
     writer.compute(walk.lines)

@@ -79,6 +79,7 @@ def _small(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials:
             INSIDE,
         ),
         sweep.cell,
+        base="index - lanes",
     )
     writer = TileWriter(frame, geometry)
     writer.open(streams)

@@ -43,12 +43,13 @@ def contiguous(length: str) -> str:
 class Geometry:
     """How a tile's lanes lie in the tensor. `takes` are the function's first arguments, `opening`
     defines `index` (each lane's element) and `inside`; `cell` is what a value per cell of `level`
-    looks like among elements."""
+    looks like among elements. `base` is an index with each lane's upper 32 bits."""
 
     takes: tuple[str, str]
     opening: tuple[str, ...]
     level: Level | None = None
     cell: str = "{0}"
+    base: str = "index"
 
 
 LINE = Geometry(
@@ -69,6 +70,8 @@ class TileWriter:
         """The lanes and their places; `streams` is everything the tile loads and stores."""
         geometry = self.geometry
         self.lines += [lanes(streams), *geometry.opening]
+        if self.frame.body.needs_index:
+            self.lines.append(f"base = {geometry.base}")
         fine = [s.level for s in streams if s.level != geometry.level]
         self.lines += _places(self.frame.plan, fine)
         self.names = {

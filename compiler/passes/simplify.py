@@ -10,7 +10,7 @@ that could turn a NaN into a number is applied (0 * x stays).
 from __future__ import annotations
 
 from ...dsl.levels import ELEMENT, Level, join
-from ..ir import REDUCTIONS, Graph, Node, Program
+from ..ir import MATRIX, REDUCTIONS, Graph, Node, Program
 
 _FOLDABLE = {
     "add": lambda a, b: a + b,
@@ -91,15 +91,19 @@ def _power(x: Node, exponent: float, graph: Graph) -> Node | None:
 
 
 def _without_spread(node: Node, graph: Graph) -> Node:
-    """Elementwise arithmetic spreads by itself: an explicit spread is only for stores and sums."""
-    if node.op in REDUCTIONS or node.op == "spread" or not any(a.op == "spread" for a in node.args):
+    """Elementwise arithmetic spreads by itself: an explicit spread moves outwards, until a finer
+    value takes it in, or a store or a reduction needs it."""
+    if (
+        node.op in REDUCTIONS | MATRIX
+        or node.op == "spread"
+        or not any(arg.op == "spread" for arg in node.args)
+    ):
         return node
-    args = tuple(a.args[0] if a.op == "spread" else a for a in node.args)
-    if _joined(args) != node.level:
-        return node
-    bare = graph.node(node.op, *args, level=node.level, attr=node.attr, span=node.span)
+    args = tuple(arg.args[0] if arg.op == "spread" else arg for arg in node.args)
+    level = _joined(args)
+    bare = graph.node(node.op, *args, level=level, attr=node.attr, span=node.span)
     bare.label = bare.label or node.label
-    return bare
+    return bare if level == node.level else graph.node("spread", bare, level=node.level)
 
 
 def _joined(args: tuple[Node, ...]) -> Level:
