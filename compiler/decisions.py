@@ -1,8 +1,8 @@
 """Which way host conditions go on one path, as far as that has been decided.
 
-    taken     t % k == 0: true        ndim == 2: false
-    decide(not (t % k == 0))          false
-    decide(numel > 64)                raises Undecided: the path splits here (see `lower`)
+taken     t % k == 0: true        ndim == 2: false
+decide(not (t % k == 0))          false
+decide(numel > 64)                raises Undecided: the path splits here (see `lower`)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The streams of a path: how the model declares what it keeps in memory.
 
-    state m: like param      Stream(m, element, real, 0)        with the codec that `quantize` names
-    state v: per rows        Stream(v, rows, real, 0)
+state m: like param      Stream(m, element, real, 0)        with the codec that `quantize` names
+state v: per rows        Stream(v, rows, real, 0)
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class Names:
                 if not self.decisions.decide(apply("eq", count, hyper.default)):
                     raise Refused(
                         f"{hyper.name} is compiled in as {hyper.default.value}: for another value "
-                        f'use stepc.compile("{self.model.name}({hyper.name} = ...)")'
+                        f"compile it anew, with `({hyper.name} = ...)` behind its name"
                     )
                 count = hyper.default
         if isinstance(count, Const) and not isinstance(count.value, str):

@@ -20,11 +20,13 @@ from itertools import product
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import Level
+from .cut import CannotSchedule
 from .ir import REDUCTIONS, Program, Tree, leaves, ordered
 from .plan import Plan, Sweep, bytes_per_element
 from .region import matrix_region
 from .stages import stages
-from .sweeps import CannotSchedule, Sequence, build
+from .sweeps import build
+from .sequence import Sequence
 
 _MOST_CHOICES = 6  # states whose time of writing is tried both ways
 
@@ -88,7 +90,8 @@ def _plans(program: Program, cells: tuple[Level | None, ...]) -> list[Plan]:
     plans: list[Plan] = []
     for early in product((True, False), repeat=len(free)):
         try:
-            plans.append(build(sequence, frozenset(n for n, e in zip(free, early, strict=True) if e)))
+            chosen = frozenset(name for name, yes in zip(free, early, strict=True) if yes)
+            plans.append(build(sequence, chosen))
         except CannotSchedule:
             continue
     return plans

@@ -45,7 +45,9 @@ class Sequence:
                 below = max(below, 1)  # a sum over one value per tensor: after the first sweep
             ready[node] = below
         sequence = Sequence(program, cells, region, ready)
-        if any(sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)):
+        if any(
+            sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
+        ):
             return None
         if any(ready[n] > len(cells) for n in ready if ends_sweep(n)):
             return None

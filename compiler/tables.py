@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..dsl.levels import Level
+from ..dsl.levels import TENSOR, Level
 from ..dsl.model import Const, Expr
 from .ir import Node, Program, Stream, ordered
 from .plan import Finish, MatrixStep, PlanStep, Slot, Sweep
@@ -57,8 +57,17 @@ def used_sizes(program: Program, steps: Sequence[PlanStep]) -> tuple[Expr, ...]:
     return tuple(found)
 
 
-def slots(steps: Sequence[PlanStep], level: Level) -> tuple[Slot, ...]:
-    """The slots of one level, in the order they are filled."""
+def values(steps: Sequence[PlanStep]) -> tuple[Slot, ...]:
+    """The slots per tensor, in the order they are filled."""
+    return tuple(slot for slot in _slots(steps) if slot.level == TENSOR)
+
+
+def totals(steps: Sequence[PlanStep]) -> tuple[Slot, ...]:
+    """The slots per group and for all tensors, in the order they are filled."""
+    return tuple(slot for slot in _slots(steps) if slot.level != TENSOR)
+
+
+def _slots(steps: Sequence[PlanStep]) -> dict[Slot, None]:
     found: dict[Slot, None] = {}
     for step in steps:
         if isinstance(step, Finish):
@@ -67,9 +76,8 @@ def slots(steps: Sequence[PlanStep], level: Level) -> tuple[Slot, ...]:
                 *(slot for slot, _, _ in step.gathers),
                 *(slot for slot, _ in step.values),
             ):
-                if slot.level == level:
-                    found[slot] = None
-    return tuple(found)
+                found[slot] = None
+    return found
 
 
 def _nodes(steps: Sequence[PlanStep]) -> Iterator[Node]:

@@ -460,7 +460,7 @@ class Adagrad(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of Adagrad takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         lr_decay = hyper["lr_decay"]
         weight_decay = hyper["weight_decay"]

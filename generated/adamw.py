@@ -353,7 +353,7 @@ class AdamW(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of AdamW takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         beta1, beta2 = hyper["betas"]
         eps = hyper["eps"]

@@ -908,7 +908,7 @@ class AdamW8bit(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of AdamW8bit takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         beta1, beta2 = hyper["betas"]
         eps = hyper["eps"]

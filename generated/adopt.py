@@ -803,7 +803,7 @@ class ADOPT(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of ADOPT takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         beta1, beta2 = hyper["betas"]
         eps = hyper["eps"]

@@ -1026,7 +1026,7 @@ class LARS(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of LARS takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         momentum = hyper["momentum"]
         dampening = hyper["dampening"]

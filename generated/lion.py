@@ -323,7 +323,7 @@ class Lion(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of Lion takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         beta1, beta2 = hyper["betas"]
         weight_decay = hyper["weight_decay"]

@@ -1006,7 +1006,7 @@ class Muon(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of Muon takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         momentum = hyper["momentum"]
         nesterov = hyper["nesterov"]
@@ -1071,8 +1071,8 @@ class Muon(CompiledOptimizer):
                             ),
                         )
                     raise ValueError(
-                        f"{fact}: ns_steps is compiled in as 5: for another value use "
-                        'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                        f"{fact}: ns_steps is compiled in as 5: for another value compile it "
+                        "anew, with `(ns_steps = ...)` behind its name"
                     )
                 if ns_steps == 5:
                     return Choice(
@@ -1087,8 +1087,8 @@ class Muon(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f"{fact}: ns_steps is compiled in as 5: for another value use "
-                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                    f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
+                    "with `(ns_steps = ...)` behind its name"
                 )
             if rows <= cols:
                 if ns_steps == 5:
@@ -1104,8 +1104,8 @@ class Muon(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f"{fact}: ns_steps is compiled in as 5: for another value use "
-                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                    f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
+                    "with `(ns_steps = ...)` behind its name"
                 )
             if ns_steps == 5:
                 return Choice(
@@ -1120,8 +1120,8 @@ class Muon(CompiledOptimizer):
                     ),
                 )
             raise ValueError(
-                f"{fact}: ns_steps is compiled in as 5: for another value use "
-                'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, with "
+                "`(ns_steps = ...)` behind its name"
             )
         return Choice(
             0,

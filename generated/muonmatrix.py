@@ -766,7 +766,7 @@ class MuonMatrix(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of MuonMatrix takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         momentum = hyper["momentum"]
         nesterov = hyper["nesterov"]
@@ -792,8 +792,8 @@ class MuonMatrix(CompiledOptimizer):
                             ),
                         )
                     raise ValueError(
-                        f"{fact}: ns_steps is compiled in as 5: for another value use "
-                        'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                        f"{fact}: ns_steps is compiled in as 5: for another value compile it "
+                        "anew, with `(ns_steps = ...)` behind its name"
                     )
                 if ns_steps == 5:
                     return Choice(
@@ -808,8 +808,8 @@ class MuonMatrix(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f"{fact}: ns_steps is compiled in as 5: for another value use "
-                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                    f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
+                    "with `(ns_steps = ...)` behind its name"
                 )
             if rows <= cols:
                 if ns_steps == 5:
@@ -825,8 +825,8 @@ class MuonMatrix(CompiledOptimizer):
                         ),
                     )
                 raise ValueError(
-                    f"{fact}: ns_steps is compiled in as 5: for another value use "
-                    'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                    f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
+                    "with `(ns_steps = ...)` behind its name"
                 )
             if ns_steps == 5:
                 return Choice(
@@ -841,7 +841,7 @@ class MuonMatrix(CompiledOptimizer):
                     ),
                 )
             raise ValueError(
-                f"{fact}: ns_steps is compiled in as 5: for another value use "
-                'stepc.compile("MuonMatrix(ns_steps = ...)")'
+                f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, with "
+                "`(ns_steps = ...)` behind its name"
             )
         raise ValueError(f"{fact}: route vectors to AdamW, as Muon does")

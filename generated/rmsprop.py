@@ -915,7 +915,7 @@ class RMSprop(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of RMSprop takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         alpha = hyper["alpha"]
         eps = hyper["eps"]

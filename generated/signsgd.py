@@ -267,7 +267,7 @@ class SignSGD(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of SignSGD takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         weight_decay = hyper["weight_decay"]
         grad_scale = fact.grad_scale

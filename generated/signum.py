@@ -299,7 +299,7 @@ class Signum(CompiledOptimizer):
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
-        """Which path a tensor of Signum takes in this call, and its host scalars."""
+        """Which path a tensor takes in this call, and its host scalars."""
         lr = hyper["lr"]
         momentum = hyper["momentum"]
         weight_decay = hyper["weight_decay"]

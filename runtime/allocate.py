@@ -35,19 +35,6 @@ def make(stream: Stream, param: Tensor, fact: Facts, sizes: tuple[int, ...]) -> 
     return new.fill_(float(stream.initial))
 
 
-def owner(
-    stream: Stream, state: dict[str, Any], group: dict[str, Any], first: dict[str, Any]
-) -> dict[str, Any]:
-    """Where a state is kept: with the tensor, its group, or the first group for all."""
-    match kind(stream.level):
-        case "global":
-            return first
-        case "group":
-            return group
-        case _:
-            return state
-
-
 def tensors(
     path: Path,
     choice: Choice,
@@ -61,13 +48,37 @@ def tensors(
     found: dict[str, Tensor] = {}
     for stream in path.streams:
         if stream.kind == "state":
-            home = owner(stream, state, group, first)
-            if stream.name not in home:
-                home[stream.name] = make(stream, param, fact, choice.sizes)
-            tensor = found[stream.name] = home[stream.name]
-            if tensor.dtype is not stored(stream.dtype, param.dtype):
-                raise ValueError(
-                    f"{fact}: `{stream.name}` is {tensor.dtype}, which does not go with "
-                    f"{param.dtype} parameters; a state they share needs them all alike"
-                )
+            level = stream.level
+            home = first if level == "global" else group if level == "group" else state
+            tensor = home.get(stream.name)
+            if tensor is None:
+                tensor = home[stream.name] = make(stream, param, fact, choice.sizes)
+            found[stream.name] = tensor
+    seen = (param.dtype, param.device, choice.sizes, *map(id, found.values()))
+    if fact.sound != seen:
+        _check(path, choice, param, fact, found)
+        fact.sound = seen
     return found
+
+
+def _check(
+    path: Path, choice: Choice, param: Tensor, fact: Facts, found: dict[str, Tensor]
+) -> None:
+    """Raise if a state does not go with its parameter any more (which was moved to another device
+    or dtype since): kernels trust addresses."""
+    for stream in path.streams:
+        if stream.kind != "state":
+            continue
+        tensor, dtype = found[stream.name], stored(stream.dtype, param.dtype)
+        form = shape(stream.level, fact, choice.sizes)
+        for word, is_, should in (
+            ("dtype", tensor.dtype, dtype),
+            ("device", tensor.device, param.device),
+            ("shape", tuple(tensor.shape), form),
+        ):
+            if is_ != should:
+                raise ValueError(
+                    f"{fact}: its state `{stream.name}` has {word} {is_}, not {should}; was the "
+                    "parameter changed after the optimizer's first step, or is the state shared "
+                    "by parameters that differ in it?"
+                )

@@ -45,6 +45,11 @@ def usable_grad(param: Tensor, optimizer: str) -> Tensor:
         )
     if param.device.type == "meta":
         raise RuntimeError(f"{optimizer}: a parameter is on the meta device; materialize it first")
+    if grad.shape != param.shape or grad.device != param.device:
+        raise RuntimeError(
+            f"{optimizer}: a gradient of shape {tuple(grad.shape)} on {grad.device} does not go "
+            f"with its parameter of shape {tuple(param.shape)} on {param.device}"
+        )
     if grad.dtype not in FLOATS:
         raise RuntimeError(f"{optimizer} takes gradients of {_SUPPORTED}, not {grad.dtype}")
     return grad
@@ -88,9 +93,9 @@ def write_back(buckets: Iterable[Bucket], params: Sequence[Tensor]) -> None:
 
 def _straighten(path: Path, member: Member, ordered: bool) -> None:
     """Replace scattered tensors by contiguous copies, unless order does not matter."""
-    scattered = [name for name, tensor in member.tensors.items() if not tensor.is_contiguous()]
-    if not scattered:
+    if all(tensor.is_contiguous() for tensor in member.tensors.values()):
         return
+    scattered = [name for name, tensor in member.tensors.items() if not tensor.is_contiguous()]
     swept = [member.tensors[s.name] for s in path.streams if _is_swept(s.name, path, member)]
     if not ordered and _is_elementwise(path) and _lie_alike(swept):
         return

@@ -20,7 +20,7 @@ class Facts:
 
     __slots__ = (
         "base_lr", "cols", "first", "grad_scale", "index", "lr", "name", "ndim", "numel",
-        "optimizer", "role", "rows", "seed", "shape", "t",
+        "optimizer", "role", "rows", "seed", "shape", "sound", "t",
     )  # fmt: skip
     worker, workers = 0, 1
 
@@ -40,6 +40,7 @@ class Facts:
         self.grad_scale = 1.0
         self.lr = self.base_lr = 0.0
         self.seed = 0
+        self.sound: object = None  # what `allocate` last found right
 
     def size(self, axis: int) -> int:
         """The length of one axis."""

@@ -30,7 +30,7 @@ from .path import Choice, Hyper, Path
 _NOTHING = Choice(-1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made per tensor and step, and frozen ones are slow
 class _Decision:
     """What `host` said about a tensor that has a gradient."""
 
@@ -175,7 +175,7 @@ class CompiledOptimizer(Optimizer):
         homes = {
             "global": self.param_groups[0],
             "group": group,
-            "tensor": self.state[param] if param in self.state else {},
+            "tensor": self.state.get(param) or {},
         }
         return {
             name: homes[level][name]

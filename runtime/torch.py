@@ -194,7 +194,10 @@ def _numbers(
 
 
 def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequence[Tensor]) -> None:
+    """All results are made before any is written: one may be another stream as it was loaded."""
     streams = {stream.name: stream for stream in bucket.path.streams}
-    for name, result in zip(names, results, strict=True):
+    places = {member.tensors[name].data_ptr() for name in names}
+    made = [result.clone() if result.data_ptr() in places else result for result in results]
+    for name, result in zip(names, made, strict=True):
         target = _shaped(streams[name], member, member.tensors[name])
         target.copy_(result)

@@ -17,7 +17,7 @@ G = np.array([[0.5, 1.0], [-2.0, 0.25]])
 ALL_SECTIONS = """
 optimizer Ordered:
     hyper lr = 0.5
-    state log: like param
+    state begun: like param
     state after_update: like param
     state seen: like param
     lr *= 0.5
@@ -25,7 +25,7 @@ optimizer Ordered:
         grad = grad + 1
     update:
         direction = 2 * grad
-        log = param
+        begun = param
     direction:
         direction = direction + 10
         after_update = param
@@ -45,7 +45,7 @@ def test_sections_run_in_the_one_order(target: str) -> None:
     run.step(G)
     ended = P * 0.5 - 0.25 * (2 * (G + 1) + 10)
     same(run.params[0], (ended + 100) * 2)
-    same(run.state("log"), P)
+    same(run.state("begun"), P)
     same(run.state("after_update"), P)  # decay has not come yet
     same(run.state("seen"), (ended + 100) * 2)
 

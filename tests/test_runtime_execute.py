@@ -240,7 +240,7 @@ def test_derived_hypers_choices_and_whole_numbers() -> None:
 
 def test_a_state_that_all_share_has_one_dtype() -> None:
     params = [Parameter(torch.ones(3, dtype=d)) for d in (torch.float32, torch.float64)]
-    with use_target("torch"), pytest.raises(ValueError, match=r"`pulls` is torch\.float32"):
+    with use_target("torch"), pytest.raises(ValueError, match=r"`pulls` has dtype torch\.float32"):
         train(Shared(params), [0])
 
 
@@ -281,3 +281,35 @@ def test_equal_questions_are_asked_once() -> None:
     optimizer.step()
     train(optimizer, [3])
     assert asked == [1, 2, 3, 3, 4]
+
+
+def test_a_parameter_that_changed_dtype_is_refused() -> None:
+    params = parameters(handwritten.AdamW)
+    optimizer = handwritten.AdamW(params)
+    train(optimizer, [0])
+    params[0].data = params[0].data.double()
+    set_gradients(params, 1)
+    with pytest.raises(ValueError, match=r"`m` has dtype torch\.float32, not torch\.float64"):
+        optimizer.step()
+
+
+def test_a_parameter_that_grew_is_refused() -> None:
+    (param,) = parameters(handwritten.AdamW, shapes=((3, 4),))
+    optimizer = handwritten.AdamW([param])
+    train(optimizer, [0])
+    param.data = torch.zeros(30, 40)
+    with pytest.raises(RuntimeError, match="does not go with its parameter"):
+        optimizer.step()
+    param.grad = None
+    with pytest.raises(ValueError, match=r"`m` has shape \(3, 4\), not \(30, 40\)"):
+        train(optimizer, [1])
+
+
+def test_a_parameter_made_bfloat16_goes_on() -> None:
+    (param,) = parameters(handwritten.AdamW, shapes=((3, 4),))
+    optimizer = handwritten.AdamW([param])
+    train(optimizer, [0])
+    param.data = param.data.bfloat16()
+    param.grad = None
+    train(optimizer, [1])
+    assert optimizer.state[param]["m"].dtype is torch.float32

@@ -151,7 +151,7 @@ def host_method(model: Model, tree: Tree, leaf: Callable[[Program], Leaf]) -> li
     text = [
         "    @staticmethod",
         "    def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:",
-        f'        """Which path a tensor of {model.name} takes in this call, and its host scalars."""',
+        f'        """Which path a tensor takes in this call, and its host scalars."""',
     ]
     text += [f"        {line}" for line in _unpack(model, used)]
     text += _branches(tree, leaf, frozenset(), 8)

@@ -1,0 +1,50 @@
+"""The matrix step of a plan: a program's matrix region (see `region`), cut out as one step.
+
+What the region reads is a state as it is in memory, or a buffer that the sweep before fills; its
+results go to states, or to buffers that sweeps asked for.
+"""
+
+from __future__ import annotations
+
+from .cut import Cut
+from .ir import Node, Store, ordered
+from .plan import MatrixStep
+from .sequence import Sequence
+
+
+def matrix_place(sequence: Sequence) -> int:
+    """The sweep that the matrix step follows; -1 without one."""
+    if not sequence.region:
+        return -1
+    return max((sequence.ready[n] for n in _inputs(sequence)), default=0)
+
+
+def matrix_step(cut: Cut, after: int) -> MatrixStep:
+    """The region as the step that follows sweep `after`."""
+    region = cut.sequence.region
+    new = {node: _input(cut, node, after) for node in _inputs(cut.sequence)}
+    for node in ordered(region):
+        if node in region:
+            new[node] = cut.copy(node, tuple(new.get(arg, arg) for arg in node.args))
+    program = cut.sequence.program
+    stores = [Store(s.stream, new[s.value]) for s in program.stores if s.value in region]
+    stores += [Store(stream, new[n]) for n, stream in cut.buffers.items() if n in region]
+    loads = cut.loads(s.value for s in stores)
+    return MatrixStep(f"matrix_{after + 1}", loads, tuple(stores))
+
+
+def _inputs(sequence: Sequence) -> list[Node]:
+    region = sequence.region
+    read = (arg for n in sequence.ready if n in region for arg in n.args)
+    return list(dict.fromkeys(arg for arg in read if arg not in region and not arg.is_host))
+
+
+def _input(cut: Cut, node: Node, after: int) -> Node:
+    if node.level.is_coarse:
+        return cut.at(node, after + 1)
+    if node.op == "load" and cut.placed.get(str(node.attr), after + 1) > after:
+        return cut.copy(node, ())
+    stored = cut.stored(node, after + 1)
+    if stored is not None:
+        return cut.graph.node("fresh", attr=stored, level=node.level)
+    return cut.buffer(node)
