@@ -75,7 +75,11 @@ class Names:
                     outer, inner = self.model, branch.model
                     if not inner.roles:
                         inner = replace(inner, roles=outer.roles)
-                    self.model = replace(inner, storage=(*inner.storage, *outer.storage))
+                    self.model = replace(
+                        inner,
+                        storage=(*inner.storage, *outer.storage),
+                        hypers=(*outer.hypers, *inner.hypers),  # the outer default wins
+                    )
                     break
             else:
                 raise Refused(f"no line of {self.model.name}'s route takes this tensor")

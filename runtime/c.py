@@ -11,6 +11,7 @@ user's) a temporary one is.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -154,7 +155,9 @@ def _is_ours(folder: Path) -> bool:
 
 @cache
 def _temporary() -> Path:
-    return Path(tempfile.mkdtemp(prefix="stepc-"))
+    folder = tempfile.mkdtemp(prefix="stepc-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _load_or_build(compiler: str, flags: tuple[str, ...], text: str, folder: Path) -> Library:
