@@ -13,10 +13,10 @@ help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## +/|/' | awk -F'|' '{printf "  make %-7s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo  ## install, compile a new optimizer, race it against torch's AdamW (3 minutes)
-	$(BIN)/stepc demo
+	OMP_WAIT_POLICY=passive $(BIN)/stepc demo
 
 test: $(VENV)/.dev  ## the whole test suite (up to 20 minutes on 2 cores); PYTEST="-k name" for a part
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
 
 check: $(VENV)/.dev  ## format, lint, types, and that generated/ is what specs/ says
 	$(BIN)/ruff format --check .

@@ -92,12 +92,7 @@ def run(options: argparse.Namespace) -> int:
     print(paint(model.name, "bold"))
     print(table(HEAD, [row(c) for c in costs]))
     for c in costs:
-        print(f"\n{paint(c.when, 'bold')}")
-        cells = [
-            (p.name, " ".join(p.reads), " ".join(p.writes), f"{p.bytes_per_parameter:.4g}")
-            for p in c.passes
-        ]
-        print(table(("pass", "reads", "writes", "bytes/param"), cells))
+        print(f"\n{paint(c.when, 'bold')}\n{passes_of(c)}")
         if c.matrix_steps:
             print(f"and {c.matrix_steps} steps of matrix products through torch, not counted here")
     print(
@@ -115,6 +110,15 @@ def row(c: Cost) -> tuple[str, ...]:
         c.when, str(len(c.passes)), str(c.launches), f"{c.state_bytes_per_parameter:.4g}",
         f"{c.bytes_per_parameter:.4g}", f"{c.floor_ms:.3g} ms",
     )  # fmt: skip
+
+
+def passes_of(c: Cost) -> str:
+    """The passes of a path as a table."""
+    rows = [
+        (p.name, " ".join(p.reads), " ".join(p.writes), f"{p.bytes_per_parameter:.4g}")
+        for p in c.passes
+    ]
+    return table(("pass", "reads", "writes", "bytes/param"), rows)
 
 
 def cost(plan: Plan, dtype: str, ms_per_byte: float) -> Cost:

@@ -28,6 +28,7 @@ class Names:
     hypers: dict[str, Expr] = field(default_factory=dict[str, Expr])
     locals: dict[str, Node | Expr] = field(default_factory=dict[str, Node | Expr])
     host_stores: dict[str, Expr] = field(default_factory=dict[str, Expr])
+    _old_read: set[str] = field(default_factory=set[str])  # host states whose old value is in use
 
     def host(self, expr: Expr) -> Expr:
         """A host expression with the present values of its names."""
@@ -47,6 +48,8 @@ class Names:
                     raise AssertionError(f"{read.name} is on the device")
                 return found
             case "state":
+                if read.name not in self.host_stores:
+                    self._old_read.add(read.name)
                 return self.host_stores.get(read.name, read)
             case _:
                 return None
@@ -84,14 +87,19 @@ class Names:
             else:
                 raise Refused(f"no line of {self.model.name}'s route takes this tensor")
 
-    # ------------------------------------------------------------ host locals
+    # ------------------------------------------------------------ host locals and states
 
-    def let(self, name: str, value: Expr) -> Expr:
+    def keep(self, name: str, value: Expr) -> None:
+        """Assign a host state. Its name goes on to the new value, unless the old one is in use."""
+        in_use = frozenset({name}) & self._old_read
+        self.host_stores[name] = self.let(name, self.host(value), in_use)
+
+    def let(self, name: str, value: Expr, taken: frozenset[str] = frozenset()) -> Expr:
         """A host local keeps its name in the generated code, numbered when assigned again."""
         if isinstance(value, Const | Read):
             return value
         lets = self.decisions.lets
-        unique, taken = name, {known for known, _ in lets}
+        unique, taken = name, taken | {known for known, _ in lets}
         number = 1
         while unique in taken:
             number += 1

@@ -91,6 +91,8 @@ class Trace:
         for state in self.model.states:
             if state.host or (state.condition and not self.names.decide(state.condition)):
                 continue
+            if self.names.first_of(state.shapes).kind == "none":
+                continue
             stream = self._declared.stream(state.name)
             if state.name not in self._states and not runtime_fills(stream, state):
                 initial = self._load(state.name)
@@ -213,7 +215,7 @@ class Trace:
         elif stmt.kind == "local" and stmt.value.host:
             names.locals[name] = names.let(name, names.host(stmt.value))
         elif stmt.kind == "state" and self.model.state(name).host:
-            names.host_stores[name] = names.let(name, names.host(stmt.value))
+            names.keep(name, stmt.value)
         else:
             value = self.value(stmt.value)
             if not value.is_host and value.op != "load" and not value.label:

@@ -1,4 +1,3 @@
-# pyright: basic, reportCallIssue=false
 """Elementary functions that Triton lacks, as device functions for generated kernels.
 
     from stepc.runtime.elementary import larger, sign
@@ -6,6 +5,8 @@
 Value rules as everywhere: sign(0) = 0, NaN passes through. All are accurate to a few units in the
 last place of float32; of Triton's own functions only those are used that its interpreter knows too.
 """
+
+# pyright: basic, reportCallIssue=false
 
 # pyright: basic, reportCallIssue=false
 # (device functions: their arguments have no Python types, and kernels call kernels)

@@ -340,3 +340,13 @@ def test_verify_finds_a_wrong_kernel() -> None:
     code, out = verify("AdamW", SABOTAGE)
     assert code == 1
     assert all("seed" in target["failures"][0] for target in json.loads(out)["targets"])
+
+
+def test_demo(tmp_path: Path) -> None:
+    code, out, err = fresh("demo", "--steps", "3", "--plot", str(tmp_path / "curves.png"))
+    assert code == 0, err
+    assert (ROOT / "demo" / "my_adamw.opt").read_text(encoding="utf-8") in out
+    lines = [line.split() for line in out.splitlines() if line.startswith(("digits", "characters"))]
+    assert [line[1] for line in lines] == ["torch", "MyAdamW"] * 2
+    assert [line[-2:] for line in lines] == [["8.00", "1"], ["5.02", "2"]] * 2
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
