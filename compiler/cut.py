@@ -117,7 +117,8 @@ class Cut:
     def slot(self, node: Node) -> Slot:
         """Where a number per tensor, or for all, is kept."""
         if node not in self._slots:
-            self._slots[node] = Slot(_free(_name(node, node.op), self._slot_names()), node.level)
+            name = _free(_name(node, node.op), self._slot_names())
+            self._slots[node] = Slot(name, node.level, str(node.attr or ""))
         return self._slots[node]
 
     def value(self, node: Node) -> Node:

@@ -11,11 +11,12 @@ Elementwise operations keep their names. What a reduction to the same level mean
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level, refines
+from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
 from .hosts import apply
@@ -43,6 +44,7 @@ class Operations:
     value: Callable[[Expr], Node]
     host: Callable[[Expr], Expr]
     level: Callable[[Level], Level]
+    _met: Counter[Span] = field(default_factory=Counter[Span])
 
     def apply(self, expr: Apply) -> Node:
         """The node of a device operation."""
@@ -103,7 +105,7 @@ class Operations:
                 there = self._number(self._is_not_zero(x))
                 return there if same else self._sum(there, per, span)
             case "max" | "min":
-                return x if same else self.graph.node(op, x, level=per, span=span)
+                return x if same else self._reduced(op, x, per, span)
             case "mean":
                 return self._number(x) if same else self._mean(x, per, span)
             case "norm":
@@ -124,7 +126,16 @@ class Operations:
         return self._sqrt(self._mean(self._square(centre), per, expr.span))
 
     def _sum(self, x: Node, per: Level, span: Span) -> Node:
-        return self.graph.node("sum", self._number(x), level=per, span=span)
+        return self._reduced("sum", self._number(x), per, span)
+
+    def _reduced(self, op: str, x: Node, per: Level, span: Span) -> Node:
+        """A reduction over several tensors has a key, so that tensors on different paths add up
+        what stands at the same place of the text, and only that."""
+        key = None
+        if per in (GROUP, GLOBAL):
+            key = f"{span.source.name}:{span.line}:{span.column}.{self._met[span]}"
+            self._met[span] += 1
+        return self.graph.node(op, x, level=per, attr=key, span=span)
 
     def _mean(self, x: Node, per: Level, span: Span) -> Node:
         return self.graph.node("div", self._sum(x, per, span), self._count(x.level, per, span))
@@ -141,9 +152,9 @@ class Operations:
         if per.kind == "heads" and fine == ELEMENT:
             return self._operand(apply("div", _fact("numel", span), per.args[0]), span)
         if per.is_coarse and cells is not None:
-            return self.graph.node("sum", self._operand(cells, span), level=per, span=span)
+            return self._reduced("sum", self._operand(cells, span), per, span)
         one = self.graph.node("spread", self.graph.const(1), level=fine)
-        return self.graph.node("sum", one, level=per, span=span)
+        return self._reduced("sum", one, per, span)
 
     def _cells(self, level: Level, span: Span) -> Expr | None:
         """The number of cells in a tensor, as a host value of level tensor."""

@@ -5,14 +5,15 @@
     sweep 2   load param m v        store param
 
 A `Sweep` is one pass over all elements of all tensors that follow this path. A `Finish` is
-arithmetic on a few numbers per tensor (or for all of them together) between two sweeps. A
+arithmetic on a few numbers per tensor (or for a group, or all of them) between two sweeps. A
 `MatrixStep` runs matrix products on whole tensors through torch. Each has its own small graph whose
 leaves are loads, operands and what earlier steps left behind.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 
 from ..dsl import model
 from ..dsl.levels import Level
@@ -21,11 +22,16 @@ from .ir import Node, Program, Store, Stream
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A small number kept between steps. Level tensor: one per tensor; global: one in all;
-    a cell level (rows, ...): a buffer with one per cell, written by the sweep that reduces it."""
+    """A small number kept between steps: one per tensor, one per group, or one in all. `key` tells
+    it from others: a reduction over several tensors has the same one on every path."""
 
-    name: str
+    name: str = field(compare=False)
     level: Level
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,9 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Completes the partials of the sweep before it and computes values per tensor or global.
+    """Completes the partials of the sweep before it and computes values per tensor, group or all.
 
-    `completes`: slots whose partial results (slot.name, kind) are combined first; `gathers`: global
+    `completes`: slots whose partial results (slot.name, kind) are combined first; `gathers`:
     reductions over one value per tensor (result slot, kind, slot reduced). `values`: (slot, node);
     `stores`: states of this level.
     """
@@ -91,7 +97,8 @@ class Plan:
     """How one path runs. `streams`: everything with an address (param, grad, states, temporaries,
     per-cell buffers), in the order of the pointer table; `scalars`: host operands in the order of
     the scalar table, with names; `sizes`: host integers that levels need (heads(n)), in the order
-    of the shape table after numel, rows, cols; `values`/`totals`: the slots per tensor and global."""
+    of the shape table after numel, rows, cols; `values`: the slots per tensor; `totals`: those of
+    groups and of all, of every path of the module."""
 
     program: Program
     steps: tuple[PlanStep, ...]
@@ -121,8 +128,7 @@ def bytes_per_element(stream: Stream, param: str = "float32") -> float:
     (their share depends on the shape and is negligible)."""
     if stream.level.kind == "element":
         return float(width(stream, param))
-    if stream.level.kind == "chunks":
-        count = stream.level.args[0]
-        if isinstance(count, model.Const):
-            return width(stream, param) / float(count.value)
+    sizes = [float(size.value) for size in stream.level.args if isinstance(size, model.Const)]
+    if stream.level.kind in ("chunks", "tiles") and len(sizes) == len(stream.level.args):
+        return width(stream, param) / prod(sizes)
     return 0.0

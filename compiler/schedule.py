@@ -16,6 +16,7 @@ stored exactly. `sweeps.py` builds one sequence; this file searches.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from ..dsl.diagnostics import Diagnostic, SpecError
@@ -54,8 +55,10 @@ def schedule(program: Program) -> Plan:
 
 
 def schedule_all(tree: Tree) -> tuple[Plan, ...]:
-    """A plan for every leaf, in the leaves' order."""
-    return tuple(schedule(program) for program in leaves(tree))
+    """A plan for every leaf, in the leaves' order, with the same columns of totals."""
+    plans = [schedule(program) for program in leaves(tree)]
+    totals = tuple(dict.fromkeys(slot for plan in plans for slot in plan.totals))
+    return tuple(replace(plan, totals=totals) if plan.totals else plan for plan in plans)
 
 
 def _barriers(program: Program) -> int:

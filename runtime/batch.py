@@ -65,13 +65,15 @@ class Tasks:
 
 @dataclass(slots=True)
 class Bucket:
-    """Members of one path, device and pair of dtypes. `place` tells it from other buckets."""
+    """Members of one path, device and pair of dtypes; of one group (by its number) where the path
+    has finishes per group. `place` tells it from other buckets."""
 
     place: tuple[object, ...]
     path: Path
     device: torch.device
     dtypes: tuple[torch.dtype, torch.dtype]
     aligned: bool
+    group: int | None = None
     members: list[Member] = field(default_factory=list[Member])
 
     def pointers(self, tables: Tables) -> Tensor:

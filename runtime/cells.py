@@ -45,6 +45,8 @@ def count(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> int:
             if heads < 1 or fact.rows % heads:
                 raise ValueError(f"{fact}: {heads} heads do not divide its {fact.rows} rows")
             return heads
+        case "chunks" | "tiles" as word, found if min(found) < 1:
+            raise ValueError(f"{fact}: {word} of {' x '.join(map(str, found))} elements")
         case "chunks", (length,):
             return -(-fact.numel // length)
         case "tiles", (height, width):
@@ -56,14 +58,14 @@ def count(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> int:
 
 
 def length(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> int:
-    """How many elements a cell has (the last chunk may have fewer)."""
+    """How many elements a cell has (the last chunk, and tiles at the edges, may have fewer)."""
     match kind(level), arguments(level, sizes):
         case "chunks", (length_,):
             return length_
         case "cols", _:
             return fact.rows
         case "tiles", (height, width):
-            return height * width
+            return min(height, fact.rows) * min(width, fact.cols)
         case _:
             return fact.numel // max(count(level, fact, sizes), 1)
 

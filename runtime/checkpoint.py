@@ -233,6 +233,9 @@ def _shape(stream: Stream, param: Tensor) -> tuple[int, ...] | None:
             return (param.numel() // rows if rows else 0,)
         case "chunks", (_, int(length)):
             return (-(-param.numel() // length),)
+        case "tiles", (_, int(height), int(width)):
+            cols = param.numel() // rows if rows else 0
+            return (-(-rows // height) * -(-cols // width),)
         case word, _ if word in COARSE:
             return ()
         case _:

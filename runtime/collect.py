@@ -15,7 +15,7 @@ from torch import Tensor
 from .batch import Bucket, Member
 from .cells import COARSE, kind, length
 from .dtypes import FLOATS
-from .path import Matrix, Path, Sweep
+from .path import Finish, Matrix, Path, Sweep
 
 _SUPPORTED = "float64, float32, bfloat16 and float16"
 
@@ -60,20 +60,27 @@ def gather(
     number: int,
     path: Path,
     member: Member,
+    group: int,
     ordered: bool,
 ) -> None:
-    """Put a member into the bucket of its path, device, dtypes and alignment. `ordered`: the place
-    of an element in its tensor matters (it is what random bits are drawn by)."""
+    """Put a member into the bucket of its path, device, dtypes and alignment (and group, where that
+    matters). `ordered`: the place of an element in its tensor matters (it is what random bits are
+    drawn by)."""
     _straighten(path, member, ordered)
     param, grad = member.tensors["param"], member.tensors["grad"]
     aligned = param.device.type == "cpu" or _is_aligned(path, member)
-    place = (number, param.device, param.dtype, grad.dtype, aligned)
+    apart = group if _has_group_finish(path) else None
+    place = (number, param.device, param.dtype, grad.dtype, aligned, apart)
     bucket = buckets.get(place)
     if bucket is None:
         bucket = buckets[place] = Bucket(
-            place, path, param.device, (param.dtype, grad.dtype), aligned
+            place, path, param.device, (param.dtype, grad.dtype), aligned, apart
         )
     bucket.members.append(member)
+
+
+def _has_group_finish(path: Path) -> bool:
+    return any(isinstance(step, Finish) and step.level == "group" for step in path.steps)
 
 
 def write_back(buckets: Iterable[Bucket], params: Sequence[Tensor]) -> None:

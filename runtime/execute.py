@@ -1,286 +1,176 @@
-"""Running a step: the paths of all tensors side by side, phase by phase.
+"""Running a step: the paths of all tensors side by side, from meeting to meeting.
 
-    segment 1    every bucket: sweep (and finishes per tensor)
-    finish       global: once, over all tensors of all buckets
-    segment 2    every bucket: sweep ...
+    every family: sweeps (and finishes per tensor), up to a finish over several tensors
+    a meeting:    sum(grad^2, per global) is known once every tensor that adds to it has been swept
+    every family that waited for it: its finish, and on to the next one
 
-Buckets whose paths have the same global finishes form a family: their totals are shared, and their
-partial results lie in one table. A path without any runs on its own.
+Buckets whose paths finish alike form a family (`family`); a path that never waits is one by itself.
+Tensors on different paths add to the same reduction if it has the same column of the totals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from . import torch as plain
-from . import triton as gpu
-from .batch import Bucket, Tables, Tasks
-from .c import Library, compiled
-from .cells import shape
-from .dtypes import stored
-from .path import Finish, Matrix, Path, Sweep
-from .target import target_of
+from .batch import Bucket, Tables
+from .cells import kind
+from .family import Family, Parts, Widths, joint_finishes
+from .path import Finish
+from .torch import combine
 
-Step = Sweep | Finish | Matrix
+__all__ = ["Widths", "run"]
 
-# Elements per task on a CPU: small enough to share one tensor of a million fairly among many
-# threads, large enough that a task (half a megabyte of traffic) hides its own bookkeeping.
-_C_TASK = 16384
-
-
-@dataclass(frozen=True, slots=True)
-class Widths:
-    """The module's table widths, and its C text."""
-
-    values: int
-    totals: int
-    partials: int
-    c_source: str
+# A reduction over several tensors: its level, the group (None: all), its column of the totals.
+Sum = tuple[str, object, int]
 
 
 def run(buckets: Sequence[Bucket], widths: Widths, tables: Tables) -> None:
     """One step of all buckets."""
-    for family in _families(buckets):
-        _Family(family, widths, tables).run()
+    families = [Family(family, widths, tables) for family in _families(buckets)]
+    _keep_old_states(families)
+    for family in families:
+        family.advance()
+    waiting = [family for family in families if family.ahead]
+    if waiting:
+        _meet(waiting)
 
 
-def _families(buckets: Iterable[Bucket]) -> list[list[Bucket]]:
-    """Buckets that share totals together, every other bucket by itself."""
+def _families(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
+    """Buckets that finish alike together, every other bucket by itself."""
     families: dict[object, list[Bucket]] = {}
     for bucket in buckets:
-        shared = tuple(
-            (step.completes, step.gathers, step.results)
-            for step in bucket.path.steps
-            if isinstance(step, Finish) and step.level == "global"
+        number, group = bucket.place[0], bucket.group
+        alike = tuple(
+            (step.name, step.completes, step.gathers, step.results, step.scalars and number)
+            for step in joint_finishes(bucket.path)
         )
-        families.setdefault(shared or bucket.place, []).append(bucket)
+        families.setdefault((group, alike) if alike else bucket.place, []).append(bucket)
     return list(families.values())
 
 
-def _segments(path: Path) -> list[tuple[list[Step], Finish | None]]:
-    """A path's steps, cut after each global finish."""
-    segments: list[tuple[list[Step], Finish | None]] = []
-    steps: list[Step] = []
-    for step in path.steps:
-        if isinstance(step, Finish) and step.level == "global":
-            segments.append((steps, step))
-            steps = []
-        else:
-            steps.append(step)
-    return [*segments, (steps, None)]
+# ---------------------------------------------------------------- meetings
 
 
-class _Family:
-    """The buckets that run in step with each other, and the tables they share."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one family adds to a reduction: a column of a table, one row per task or tensor."""
 
-    def __init__(self, buckets: list[Bucket], widths: Widths, tables: Tables) -> None:
-        devices = {bucket.device for bucket in buckets}
-        if len(devices) > 1:
-            names = ", ".join(sorted(map(str, devices)))
+    family: Family
+    kind: str
+    numbers: Tensor
+
+    def total(self) -> Tensor:
+        return combine(self.kind, self.numbers)
+
+
+def _meet(waiting: list[Family]) -> None:
+    """Run the finishes of families that stand before one, until none does."""
+    known: dict[Sum, list[_Part]] = {}
+    for family in waiting:
+        _hand_in(family, known)
+    while waiting:
+        open_ = {s for family in waiting for finish in family.ahead[1:] for s in _sums(finish, family)}
+        ready = [f for f in waiting if not open_ & set(_sums(f.ahead[0], f))]
+        if not ready:
             raise ValueError(
-                f"a reduction over all parameters needs them on one device, not {names}"
+                "reductions over all parameters wait for each other: tensors on different paths "
+                "need them in different orders"
             )
-        (self.device,) = devices
-        self.buckets, self.widths, self.tables = buckets, widths, tables
-        self.target = target_of(self.device)
-        self.libraries: dict[tuple[torch.dtype, torch.dtype], Library] = {}
-        if self.target == "c":
-            self._load_libraries()
-        counts = [len(bucket.members) for bucket in buckets]
-        self.rows = [sum(counts[:k]) for k in range(len(counts))]
-        self.values = self._table(sum(counts), widths.values)
-        self.totals = self._table(1, widths.totals)
-
-    def _load_libraries(self) -> None:
-        for bucket in self.buckets:
-            library = compiled(self.widths.c_source, *bucket.dtypes)
-            if library is None:
-                self.target = "torch"
-                return
-            self.libraries[bucket.dtypes] = library
-
-    def _table(self, rows: int, width: int) -> Tensor | None:
-        if not width:
-            return None
-        small = torch.float32 if self.device.type == "mps" else torch.float64
-        return torch.zeros(rows, width, dtype=small, device=self.device)
-
-    def run(self) -> None:
-        for bucket in self.buckets:
-            _make_temporaries(bucket)
-        cut = [_segments(bucket.path) for bucket in self.buckets]
-        for place in range(len(cut[0])):
-            segments = [segments[place] for segments in cut]
-            partials, spans = self._run_buckets([steps for steps, _ in segments])
-            finish = segments[0][1]
-            if finish is not None:
-                self._finish_all(finish, partials, spans)
-
-    def _run_buckets(self, segments: list[list[Step]]) -> tuple[Tensor | None, Tensor | None]:
-        """Every bucket's steps up to the next global finish. Returns the partial results of their
-        last sweeps in one table, and where in it each tensor's lie."""
-        last = [_last_sweep(steps) for steps in segments]
-        planned = [
-            self._tasks(bucket, sweep) if sweep is not None and sweep.partials else None
-            for bucket, sweep in zip(self.buckets, last, strict=True)
-        ]
-        counts = [len(plan) if plan else 0 for plan in planned]
-        together = self._table(sum(counts), self.widths.partials) if any(counts) else None
-        spans: list[Tensor] = []
-        first = 0
-        for k, (bucket, steps) in enumerate(zip(self.buckets, segments, strict=True)):
-            rows = slice(self.rows[k], self.rows[k] + len(bucket.members))
-            values = None if self.values is None else self.values[rows]
-            partials = None if together is None else together[first : first + counts[k]]
-            self._run_bucket(bucket, steps, last[k], values, partials)
-            plan = planned[k]
-            if plan is not None:
-                shift = torch.tensor([first, 0], dtype=torch.int64, device=self.device)
-                spans.append(plan.spans + shift)
-            first += counts[k]
-        return together, torch.cat(spans) if spans else None
-
-    def _run_bucket(
-        self,
-        bucket: Bucket,
-        steps: list[Step],
-        last: Sweep | None,
-        values: Tensor | None,
-        kept: Tensor | None,
-    ) -> None:
-        partials, spans = None, None
-        for step in steps:
-            match step:
-                case Sweep():
-                    tasks = self._tasks(bucket, step)
-                    spans = tasks.spans
-                    if step.partials:
-                        partials = (
-                            kept if step is last else self._table(len(tasks), self.widths.partials)
-                        )
-                    self._sweep(bucket, step, tasks, values, partials)
-                case Finish():
-                    self._finish(bucket, step, values, partials, spans)
-                case Matrix():
-                    plain.matrix(bucket, step, values, _only(self.totals))
-
-    def _tasks(self, bucket: Bucket, sweep: Sweep) -> Tasks:
-        if self.target == "torch":  # one task per tensor
-            rows = torch.arange(len(bucket.members), device=self.device)
-            return Tasks(rows, torch.stack((rows, torch.ones_like(rows)), dim=1), 0)
-        size = _C_TASK if self.target == "c" else gpu.task_size(sweep)
-        return bucket.tasks(self.tables, sweep, size)
-
-    def _sweep(
-        self,
-        bucket: Bucket,
-        step: Sweep,
-        tasks: Tasks,
-        values: Tensor | None,
-        partials: Tensor | None,
-    ) -> None:
-        if self.target == "torch":
-            plain.sweep(bucket, step, values, _only(self.totals), partials)
-            return
-        found = {"tasks": tasks.table, "values": values, "partials": partials}
-        self._launch(bucket, step, len(tasks), len(tasks), found, tasks.elements)
-
-    def _finish(
-        self,
-        bucket: Bucket,
-        step: Finish,
-        values: Tensor | None,
-        partials: Tensor | None,
-        spans: Tensor | None,
-    ) -> None:
-        if self.target == "torch":
-            plain.finish([bucket], step, values, _only(self.totals), partials)
-            return
-        count = len(bucket.members)
-        found = {"values": values, "partials": partials, "spans": spans}
-        self._launch(bucket, step, count, count, found)
-
-    def _finish_all(self, step: Finish, partials: Tensor | None, spans: Tensor | None) -> None:
-        """A global finish: what it reads besides slots is the same for all tensors, so the first
-        bucket's tables serve."""
-        if self.target == "torch":
-            plain.finish(self.buckets, step, self.values, _only(self.totals), partials)
-            return
-        found = {"values": self.values, "partials": partials, "spans": spans}
-        widest = max(self.buckets, key=lambda bucket: bucket.dtypes[0] is torch.float64)
-        count = sum(len(bucket.members) for bucket in self.buckets)
-        self._launch(widest, step, 1, count, found)
-
-    def _launch(
-        self,
-        bucket: Bucket,
-        step: Sweep | Finish,
-        grid: int,
-        count: int,
-        found: dict[str, Tensor | None],
-        elements: int = 0,
-    ) -> None:
-        """Call a kernel of the C or Triton target with the tables it takes."""
-        tables: dict[str, Tensor | int] = {"count": count}
-        for name in step.tables if self.target == "c" else step.triton_tables:
-            match name:
-                case "pointers":
-                    tables[name] = bucket.pointers(self.tables)
-                case "shapes":
-                    tables[name] = bucket.shapes(self.tables)
-                case "scalars":
-                    tables[name] = bucket.scalars(self.tables)
-                case "totals":
-                    tables[name] = _some(self.totals)
-                case "count":
-                    pass
-                case _:
-                    tables[name] = _some(found[name])
-        if self.target == "c":
-            library = self.libraries[bucket.dtypes]
-            given = [_some(tables[name]) for name in step.tables]
-            library.launch(step.name, count, given, elements)
-        else:
-            gpu.launch(step, grid, tables, bucket.dtypes, bucket.aligned)
+        for family in ready:
+            family.complete(_gathered(family, known))
+        for family in ready:
+            family.advance()
+            if family.ahead:
+                _hand_in(family, known)
+        waiting = [family for family in waiting if family.ahead]
 
 
-def _last_sweep(steps: list[Step]) -> Sweep | None:
-    return next((step for step in reversed(steps) if isinstance(step, Sweep)), None)
+def _sums(finish: Finish, family: Family) -> Iterator[Sum]:
+    """The reductions that a finish completes."""
+    group = family.buckets[0].group if finish.level == "group" else None
+    for column, _, _ in (*finish.completes, *finish.gathers):
+        yield finish.level, group, column
 
 
-def _only(table: Tensor | None) -> Tensor | None:
-    """The one row of the totals."""
-    return None if table is None else table[0]
+def _hand_in(family: Family, known: dict[Sum, list[_Part]]) -> None:
+    """Make known what the family adds to the reductions of the finish ahead of it."""
+    finish, parts = family.ahead[0], family.parts
+    columns = [(parts.partials, *entry) for entry in finish.completes]
+    columns += [(parts.values, *entry) for entry in finish.gathers]
+    for reduction, (table, _, how, column) in zip(_sums(finish, family), columns, strict=True):
+        assert table is not None
+        known.setdefault(reduction, []).append(_Part(family, how, table[:, column]))
 
 
-def _some(table: Tensor | int | None) -> Tensor:
-    assert isinstance(table, Tensor)
-    return table
+def _gathered(family: Family, known: dict[Sum, list[_Part]]) -> Parts:
+    """What the finish ahead combines: the family's own tables if nobody else adds to them, else
+    one row for each family that does."""
+    finish = family.ahead[0]
+    sums = list(_sums(finish, family))
+    adding = list(dict.fromkeys(part.family for s in sums for part in known[s]))
+    if adding in ([], [family]):
+        return family.parts
+    devices = sorted({str(other.device) for other in adding})
+    if len(devices) > 1:
+        names = ", ".join(devices)
+        raise ValueError(f"a reduction over all parameters needs them on one device, not {names}")
+    count = len(adding)
+    partials = family.table(count, family.widths.partials)
+    values = family.table(count, family.widths.values)
+    tables = [partials] * len(finish.completes) + [values] * len(finish.gathers)
+    entries = (*finish.completes, *finish.gathers)
+    for reduction, table, (_, how, column) in zip(sums, tables, entries, strict=True):
+        assert table is not None
+        table[:, column] = _NEUTRAL[how]
+        for part in known[reduction]:
+            table[adding.index(part.family), column] = part.total()
+    rows = torch.arange(count, device=family.device)
+    return Parts(partials, torch.stack((rows, torch.ones_like(rows)), dim=1), values, count)
 
 
-def _make_temporaries(bucket: Bucket) -> None:
-    """Memory for what one sweep leaves to the next: per stream, one piece for all members, each
-    beginning at a multiple of 64 numbers."""
-    for stream in bucket.path.streams:
-        if stream.kind != "temporary":
-            continue
-        dtype = stored(stream.dtype, *bucket.dtypes)
-        shapes = [shape(stream.level, m.fact, m.choice.sizes) for m in bucket.members]
-        sizes = [_product(s) for s in shapes]
-        padded = [-(-size // 64) * 64 for size in sizes]
-        piece = torch.empty(sum(padded), dtype=dtype, device=bucket.device)
-        first = 0
-        for member, form, size, room in zip(bucket.members, shapes, sizes, padded, strict=True):
-            member.tensors[stream.name] = piece[first : first + size].view(form)
-            first += room
+_NEUTRAL = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
-def _product(form: tuple[int, ...]) -> int:
-    product = 1
-    for size in form:
-        product *= size
-    return product
+# ---------------------------------------------------------------- states of groups and of all
+
+
+def _keep_old_states(families: Sequence[Family]) -> None:
+    """A state that several families have and one writes: the first that writes it has it, the
+    others work on copies, so that each of them begins with the old value."""
+    if len(families) == 1:
+        return
+    users: dict[int, list[tuple[Family, str]]] = {}
+    for family in families:
+        for bucket, name in _shared_states(family):
+            tensor = bucket.members[0].tensors[name]
+            users.setdefault(id(tensor), []).append((family, name))
+    for found in users.values():
+        owners = [family for family, name in found if _writes(family, name)]
+        others = {family for family, _ in found if owners and family is not owners[0]}
+        for family in others:
+            _copy_states(family, [name for other, name in found if other is family])
+
+
+def _shared_states(family: Family) -> Iterator[tuple[Bucket, str]]:
+    for bucket in family.buckets:
+        for stream in bucket.path.streams:
+            if stream.kind == "state" and kind(stream.level) in ("group", "global"):
+                yield bucket, stream.name
+
+
+def _writes(family: Family, name: str) -> bool:
+    steps = (step for bucket in family.buckets for step in bucket.path.steps)
+    return any(name in step.stores for step in steps)
+
+
+def _copy_states(family: Family, names: Sequence[str]) -> None:
+    copies: dict[int, Tensor] = {}
+    for bucket in family.buckets:
+        for member in bucket.members:
+            for name in names:
+                tensor = member.tensors[name]
+                member.tensors[name] = copies.setdefault(id(tensor), tensor.clone())

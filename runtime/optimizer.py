@@ -186,6 +186,7 @@ class CompiledOptimizer(Optimizer):
     def _commit(self, decided: Sequence[_Decision]) -> list[Bucket]:
         """Make states, count the step, and sort the tensors into buckets."""
         ordered = is_ordered(self.host)
+        numbers = {id(group): number for number, group in enumerate(self.param_groups)}
         buckets: dict[tuple[object, ...], Bucket] = {}
         for decision in decided:
             param, group, fact, choice = (
@@ -212,5 +213,6 @@ class CompiledOptimizer(Optimizer):
                         state[name] = value
             if path.steps:
                 found = {"param": param, "grad": decision.grad, **tensors}
-                gather(buckets, choice.path, path, Member(param, fact, choice, found), ordered)
+                member = Member(param, fact, choice, found)
+                gather(buckets, choice.path, path, member, numbers[id(group)], ordered)
         return list(buckets.values())

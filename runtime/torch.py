@@ -51,14 +51,14 @@ def finish(
     totals: Tensor | None,
     partials: Tensor | None,
 ) -> None:
-    """Combine what the sweep left, then run the form: per tensor, or once for all of them."""
-    if step.level == "global":
+    """Combine what the sweep left, then run the form: per tensor, or once for several."""
+    if step.level != "tensor":
         for column, how, part in step.completes:
             assert partials is not None and totals is not None
-            totals[column] = _combine(how, partials[:, part])
+            totals[column] = combine(how, partials[:, part])
         for column, how, value in step.gathers:
             assert values is not None and totals is not None
-            totals[column] = _combine(how, values[:, value])
+            totals[column] = combine(how, values[:, value])
         _compute(buckets[0], step, buckets[0].members[0], values, totals, totals)
         return
     (bucket,) = buckets
@@ -66,7 +66,7 @@ def finish(
         mine = _row(values, row)
         for column, how, part in step.completes:
             assert partials is not None and mine is not None
-            mine[column] = _combine(how, partials[row : row + 1, part])
+            mine[column] = combine(how, partials[row : row + 1, part])
         _compute(bucket, step, member, mine, totals, mine)
 
 
@@ -80,7 +80,7 @@ def _compute(
 ) -> None:
     if not step.results and not step.stores:
         return
-    mine = None if step.level == "global" else values
+    mine = values if step.level == "tensor" else None
     form = _form(step.torch)
     results = form(*_loads(bucket, step.loads, member), *_numbers(step, member, mine, totals))
     made, stored = results[: len(step.results)], results[len(step.results) :]
@@ -97,7 +97,8 @@ _COMBINE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _combine(how: str, parts: Tensor) -> Tensor:
+def combine(how: str, parts: Tensor) -> Tensor:
+    """All numbers to one."""
     return _COMBINE[how](parts)
 
 

@@ -89,24 +89,30 @@ def agree(
                     param.grad = torch.tensor(grad).to(getattr(torch, given.dtype))
             optimizer.step()
             interpreter.step(grads)
+            least = max(UNIT[g.dtype] for g in givens) if _is_joint(spec) else 0.0
             for given, param, tensor, expected in zip(
                 givens, params, tensors, interpreter.states, strict=True
             ):
                 here = f"{target}, step {step}, {given.name}"
-                _take(f"{here}, param", param.data, tensor.value, UNIT[given.dtype])
-                _take_states(here, optimizer.state[param] if param in optimizer.state else {}, expected)
+                _take(f"{here}, param", param.data, tensor.value, max(UNIT[given.dtype], least))
+                _take_states(here, optimizer.state.get(param, {}), expected, least)
             for k, expected in enumerate(interpreter.group_states):
-                _take_states(f"{target}, step {step}, group {k}", optimizer.param_groups[k], expected)
+                _take_states(f"{target}, step {step}, group {k}", optimizer.param_groups[k], expected, least)
             shared = interpreter.global_states
-            _take_states(f"{target}, step {step}, all", optimizer.param_groups[0], shared)
+            _take_states(f"{target}, step {step}, all", optimizer.param_groups[0], shared, least)
     return optimizer
+
+
+def _is_joint(spec: str) -> bool:
+    """Whether tensors read each other, so that the coarsest dtype bounds what all agree to."""
+    return "per global" in spec or "per group" in spec
 
 
 def _held(values: np.ndarray, dtype: str) -> np.ndarray:
     return torch.tensor(values).to(getattr(torch, dtype)).to(torch.float64).numpy()
 
 
-def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any]) -> None:
+def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any], least: float) -> None:
     for name, value in expected.items():
         found = kept.get(name.removeprefix("param.").rpartition(".")[2] if name not in kept else name)
         if isinstance(found, float | int):
@@ -115,7 +121,7 @@ def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any]) -> N
         assert isinstance(found, torch.Tensor), f"{here}: no state {name}, only {list(kept)}"
         if found.dtype != torch.uint8:
             unit = UNIT["float64" if found.dtype == torch.float64 else "float32"]
-            _take(f"{here}, {name}", found, np.asarray(value).reshape(found.shape), unit)
+            _take(f"{here}, {name}", found, np.asarray(value).reshape(found.shape), max(unit, least))
 
 
 def _take(here: str, found: torch.Tensor, expected: np.ndarray, unit: float) -> None:

@@ -113,7 +113,7 @@ CORNERS = {
         "state n: per tensor, host = 1",
     ),
     "host state per global": rule(
-        "d = max(d, t)\ndirection = grad / d", "state d: per global, host"
+        "d = 2 * d + lr\ndirection = grad / d", "state d: per global, host"
     ),
     "host state read, changed, read": rule(
         "a = n\nn = n + a\nb = n\nn = n * 2\ndirection = grad * (a + 10 * b + 100 * n)",
@@ -135,7 +135,9 @@ CORNERS = {
     "counts": rule(
         "direction = grad * count(grad > 0, per global) / count(grad > 0) + sum(numel, per global)"
     ),
-    "sums over tensors": rule("direction = grad * sum(1, per global) + mean(norm(grad), per global)"),
+    "sums over tensors": rule(
+        "direction = grad * sum(ndim + 1, per global) + mean(norm(grad), per global)"
+    ),
     "per global inside per global": rule(
         "n = norm(grad, per global)\ndirection = grad / norm(grad / n + 1, per global)"
     ),

@@ -201,6 +201,17 @@ def test_a_host_state_is_old_then_new(target: str) -> None:
     same(V - run.params[0], 1012)
 
 
+@every_target
+def test_an_operand_of_a_host_state_is_the_old_value(target: str) -> None:
+    spec = rule("d = grad * h\nh = 3 * h\nd = d + h\nh = h - 1\ndirection = 100 * d + h",
+                "state h: per tensor, host = 1")  # fmt: skip
+    run = Run(target, spec, V)
+    run.step(5)
+    same(V - run.params[0], 100 * (5 * 1 + 3) + 2)
+    run.step(5)
+    same(V - run.params[0], 100 * (5 * 1 + 3) + 2 + 100 * (5 * 2 + 6) + 5)
+
+
 def test_a_host_state_takes_host_values() -> None:
     with refused("E312"):
         load(rule("h = norm(grad)\ndirection = h * grad", "state h: per tensor, host"))

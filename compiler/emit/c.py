@@ -119,7 +119,7 @@ def _tasks(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> list[str
 def _segments(sweep: Sweep) -> Level | None:
     """Cells to walk over in a flat sweep, so that what is read per row is read once per row."""
     levels = {s.level for s in sweep.loads if s.level.is_cells}
-    if any(level.kind in ("rows", "cols") for level in levels):
+    if any(level.kind in ("rows", "cols", "tiles") for level in levels):
         return ROWS
     return next(iter(sorted(levels, key=lambda level: level.kind)), None)
 

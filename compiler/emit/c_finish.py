@@ -8,7 +8,7 @@ values[VALUES * tensor + 0] = ratio;
 
 from __future__ import annotations
 
-from ...dsl.levels import GLOBAL
+from ...dsl.levels import TENSOR
 from ..plan import Finish, Plan, Slot
 from .body import Body, straight_body, stream_of
 from .c_streams import address_lines, constant, declare_pointer, declared, load, slot_at, store
@@ -45,7 +45,7 @@ def finish_lines(plan: Plan, finish: Finish) -> list[str]:
     written = {s.stream for s in finish.stores}
     moved = dict.fromkeys([*finish.loads, *written])
     lines = [*(declare_pointer(plan, stream, stream in written) for stream in moved), *lines]
-    if finish.level == GLOBAL:
+    if finish.level != TENSOR:
         first = (
             ["const int64_t tensor = 0;"] if "tensor" in "".join(address_lines(plan, lines)) else []
         )
@@ -59,14 +59,14 @@ def finish_lines(plan: Plan, finish: Finish) -> list[str]:
 
 
 def _complete(plan: Plan, finish: Finish, slot: Slot, kind: str, name: str) -> list[str]:
-    """Add up the partial results of the sweep before, of one tensor or of all."""
+    """Add up the partial results of the sweep before, of one tensor or of several."""
     column = _column(plan, slot)
     add = _adding(kind, name, f"partials[PARTIALS * task + {column}]")
     loop = [
         "const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];",
         f"for (int64_t task = first; task < last; task++) {add}",
     ]
-    if finish.level == GLOBAL:
+    if finish.level != TENSOR:
         head = "for (int64_t tensor = 0; tensor < count; tensor++) {"
         return [f"double {name} = {_START[kind]};", head, *(f"    {line}" for line in loop), "}"]
     return [f"double {name} = {_START[kind]};", "{", *(f"    {line}" for line in loop), "}"]

@@ -4,7 +4,7 @@
         double norm_total = 0; for (...) ...               a round, its lines per cell
         for (...) param_at[i] = ...                        the last round
 
-Loops that sum go over tiles of `TILE` elements in REAL, whose sums are added in double: a fixed
+A tile of a matrix is walked row by row. Loops that sum go over tiles of `TILE` elements in REAL, whose sums are added in double: a fixed
 order whatever the number of threads. Columns, which are not consecutive: `c_strips.py`.
 """
 
@@ -17,14 +17,14 @@ from ...dsl.levels import Level
 from ..ir import Node, Store, Stream
 from ..plan import Partial, Plan, Sweep
 from .body import Body, Line, Round, cell_size, stream_of
-from .c_streams import constant, declared, length_of, load, store
+from .c_streams import across, constant, declared, length_of, load, size, store, tile_at
 from .expressions import expression, is_boolean
 from .rounds import CELL, ELEMENT
 from .syntaxes import C
 
 TILE = 1024
 START = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
-_COUNTERS = {"rows": "row", "heads": "head", "chunks": "block", "cols": "col"}
+_COUNTERS = {"rows": "row", "heads": "head", "chunks": "block", "cols": "col", "tiles": "cell"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Loops:
     def _cells(self, cell: Level) -> list[str]:
         counter = _COUNTERS[cell.kind]
         start, stop = f"{counter} * length", "start + length"
+        if cell.kind == "tiles":
+            return self._tiles(cell, counter)
         if self.sweep.cell is not None:
             head = f"for (int64_t {counter} = begin; {counter} < end; {counter}++) {{"
             last = f"SMALLER({stop}, numel)" if cell.kind == "chunks" else stop
@@ -74,21 +76,41 @@ class Loops:
         else:
             head = f"for (int64_t {counter} = begin / length; {start} < end; {counter}++) {{"
             bounds = f"const int64_t first = LARGER(begin, start), last = SMALLER({stop}, end);"
-        lines = [f"const int64_t start = {start};", bounds]
-        lines += [self.load(node, counter) for node in self.body.cell_loads]
-        lines += self.lets(self.body.cell_lines, self.body.cell_loads)
-        for walk in self.body.rounds:
-            lines += [f"{c_type(n)} {self.names[n]}_kept[{cell_size(cell)}];" for n in walk.kept]
-        for walk in self.body.rounds:
-            lines += self._round(walk, "first", "last")
-        lines += [self.store(s, counter) for s in self.stores(CELL)]
-        lines += [s.into(s.name) for s in self.partials(CELL)]
+        lines = [f"const int64_t start = {start};", bounds, *self._cell(cell, counter)]
         return [
             f"const int64_t length = {length_of(self.plan, cell)};",
             head,
             *indented(lines),
             "}",
         ]
+
+    def _tiles(self, cell: Level, counter: str) -> list[str]:
+        """Tiles by their number, row-major; those at the right and bottom edges may be smaller."""
+        height, width = (size(self.plan, arg) for arg in cell.args)
+        lines = [
+            f"const int64_t tile_top = {counter} / tiles_across * {height};",
+            f"const int64_t tile_left = {counter} % tiles_across * {width};",
+            f"const int64_t tile_bottom = SMALLER(tile_top + {height}, rows);",
+            f"const int64_t tile_right = SMALLER(tile_left + {width}, cols);",
+            *self._cell(cell, counter),
+        ]
+        return [
+            f"const int64_t tiles_across = {across(self.plan, cell)};",
+            f"for (int64_t {counter} = begin; {counter} < end; {counter}++) {{",
+            *indented(lines),
+            "}",
+        ]
+
+    def _cell(self, cell: Level, counter: str) -> list[str]:
+        """All lines of one cell, from its loads to its stores."""
+        lines = [self.load(node, counter) for node in self.body.cell_loads]
+        lines += self.lets(self.body.cell_lines, self.body.cell_loads)
+        for walk in self.body.rounds:
+            lines += [f"{c_type(n)} {self.names[n]}_kept[{cell_size(cell)}];" for n in walk.kept]
+        for walk in self.body.rounds:
+            lines += self._round(walk, "first", "last")
+        lines += [self.store(s, counter) for s in self.stores(CELL)]
+        return lines + [s.into(s.name) for s in self.partials(CELL)]
 
     def _round(self, walk: Round, begin: str, end: str) -> list[str]:
         """One walk over elements from `begin` to `end`, then the cell's lines that follow."""
@@ -103,7 +125,8 @@ class Loops:
             sums += self.partials(ELEMENT)
         lines = [f"double {line.name}_total = {START[line.node.op]};" for line in walk.reductions]
         short = self.cell is not None and cell_size(self.cell) is not None
-        lines += _walk(inner, sums, begin, end, tiled=not short)
+        loop = _walk(inner, sums, begin, end, tiled=not short)
+        lines += _each_row(loop) if self.cell is not None and self.cell.kind == "tiles" else loop
         lines += [f"const REAL {line.name} = (REAL){line.name}_total;" for line in walk.reductions]
         return lines + self.lets(walk.cell_lines, self._cell_values_before(walk))
 
@@ -169,8 +192,14 @@ class Loops:
         level, walked = stream.level, self.cell.kind if self.cell else ""
         if level.kind == "element" or level == self.cell:
             return at
+        by_row = walked in ("rows", "tiles")
         if level.kind == "cols":
-            return "i - start" if walked == "rows" else "i % cols"
+            return "i - start" if by_row else "i % cols"
+        if level.kind == "tiles":
+            row, col = ("row", "(i - start)") if by_row else ("i / cols", "i % cols")
+            return tile_at(self.plan, level, row, col)
+        if level.kind == "rows" and by_row:
+            return "row"
         length = length_of(self.plan, level)
         return f"i / ({length})" if "/" in length else f"i / {length}"
 
@@ -185,6 +214,14 @@ def c_type(node: Node) -> str:
 
 def indented(lines: Iterable[str]) -> list[str]:
     return [f"    {line}" for line in lines]
+
+
+def _each_row(loop: Sequence[str]) -> list[str]:
+    """A loop from `first` to `last`, over each row of a tile."""
+    bounds = "const int64_t first = start + tile_left, last = start + tile_right;"
+    lines = ["const int64_t start = row * cols;", bounds, *loop]
+    head = "for (int64_t row = tile_top; row < tile_bottom; row++) {"
+    return [head, *indented(lines), "}"]
 
 
 def _walk(

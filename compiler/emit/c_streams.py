@@ -114,6 +114,18 @@ def constant(name: str, names: Mapping[Node, str]) -> str:
     return "const " if sum(other == name for other in names.values()) == 1 else ""
 
 
+def across(plan: Plan, tiles: Level) -> str:
+    """How many tiles lie side by side."""
+    width = size(plan, tiles.args[1])
+    return f"(cols + {width} - 1) / {width}"
+
+
+def tile_at(plan: Plan, tiles: Level, row: str, col: str) -> str:
+    """The number of the tile that holds an element."""
+    height, width = (size(plan, arg) for arg in tiles.args)
+    return f"{row} / {height} * ({across(plan, tiles)}) + {col} / {width}"
+
+
 def length_of(plan: Plan, cell: Level) -> str:
     """The number of elements of one cell (of the last block perhaps fewer)."""
     if cell.kind == "rows":

@@ -17,7 +17,7 @@ from ..ir import Node, Stream
 from ..plan import Plan, Sweep
 from .body import Body, Line, Round, stream_of
 from .c_loops import START, Loops, c_type, indented
-from .c_streams import load
+from .c_streams import load, tile_at
 from .expressions import definition
 from .rounds import CELL, ELEMENT
 from .syntaxes import C
@@ -81,6 +81,8 @@ class Strips(Loops):
             return "row"
         if stream.level == self.cell:
             return _COLUMN
+        if stream.level.kind == "tiles":
+            return tile_at(self.plan, stream.level, "row", f"({_COLUMN})")
         return Loops.index(self, stream, at)
 
 

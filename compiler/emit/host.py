@@ -273,11 +273,17 @@ def _choice(leaf: Leaf, indent: int) -> list[str]:
     if plan.scalars:
         parts.append(tuple_of("scalars", [python(expr) for _, expr in plan.scalars]))
     if plan.sizes:
-        parts.append(tuple_of("sizes", [python(expr) for expr in plan.sizes]))
+        parts.append(tuple_of("sizes", [_whole(expr) for expr in plan.sizes]))
     if plan.program.host_stores:
         pairs = [f'"{name}": {python(value)}' for name, value in plan.program.host_stores]
         parts.append(Group("hosts=", tuple(pairs), "{", "}"))
     return lines(call("return Choice", parts), indent)
+
+
+def _whole(expr: Expr) -> str:
+    """A size: a hyper that counts something and a fact are whole, of anything else the whole part
+    is taken."""
+    return python(expr) if isinstance(expr, Read) else f"int({python(expr)})"
 
 
 def role_function(model: Model) -> list[str]:

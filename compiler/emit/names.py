@@ -33,7 +33,8 @@ tl torch kernel count tasks pointers shapes scalars values totals partials spans
 begin end cell first last row rows cols numel length width strip tile index inside offsets
 address block i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start full lanes
 lines column columns here group whole place numbers streams pieces piece results larger smaller
-lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2
+lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2 size_3 size_4
+size_5 tile_top tile_left tile_bottom tile_right tile_width tiles_across
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
 _LONGEST = 32

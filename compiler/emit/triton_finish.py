@@ -28,7 +28,7 @@ def finish_kernel(
 ) -> KernelText:
     """The kernel of a finish."""
     frame = Frame(plan, straight_body(plan, finish, TRITON), values)
-    alone = finish.level.kind == "global"
+    alone = finish.level.kind != "tensor"
     lines = [] if alone else ["tensor = tl.program_id(0)"]
     length = 4 * _LENGTH if alone else _LENGTH
     combined: list[Slot] = []

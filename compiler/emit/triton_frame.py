@@ -191,10 +191,17 @@ def slot_of(node: Node) -> Slot:
 
 
 def size_name(plan: Plan, level: Level) -> str:
-    (arg,) = level.args
-    if isinstance(arg, Const):
-        return str(arg.value)
-    return f"size_{plan.sizes.index(arg)}"
+    """The argument of heads(n) or chunks(n)."""
+    (size,) = size_names(plan, level)
+    return size
+
+
+def size_names(plan: Plan, level: Level) -> tuple[str, ...]:
+    """A level's arguments: numbers, or columns of the shape table."""
+    return tuple(
+        str(arg.value) if isinstance(arg, Const) else f"size_{plan.sizes.index(arg)}"
+        for arg in level.args
+    )
 
 
 def _expr(node: Node) -> Expr:

@@ -27,7 +27,16 @@ from .expressions import expression
 from .layout import WIDTH
 from .spelling import fitted, spell
 from .syntaxes import TRITON
-from .triton_frame import CONSTANTS, Frame, Tile, address, function, size_name, used
+from .triton_frame import (
+    CONSTANTS,
+    Frame,
+    Tile,
+    address,
+    function,
+    size_name,
+    size_names,
+    used,
+)  # fmt: skip
 from .triton_partials import COMBINE, NEUTRAL, Total
 
 INSIDE = "inside = None if end is None else index < end"
@@ -43,13 +52,16 @@ def contiguous(length: str) -> str:
 class Geometry:
     """How a tile's lanes lie in the tensor. `takes` are the function's first arguments, `opening`
     defines `index` (each lane's element) and `inside`; `cell` is what a value per cell of `level`
-    looks like among elements. `base` is an index with each lane's upper 32 bits."""
+    looks like among elements. `base` is an index with each lane's upper 32 bits. `row` and `column`
+    are each lane's, of the index's shape; without them they are worked out from `start`."""
 
     takes: tuple[str, str]
     opening: tuple[str, ...]
     level: Level | None = None
     cell: str = "{0}"
     base: str = "index"
+    row: str = ""
+    column: str = ""
 
 
 LINE = Geometry(
@@ -73,7 +85,7 @@ class TileWriter:
         if self.frame.body.needs_index:
             self.lines.append(f"base = {geometry.base}")
         fine = [s.level for s in streams if s.level != geometry.level]
-        self.lines += _places(self.frame.plan, fine)
+        self.lines += _places(self.frame.plan, geometry, fine)
         self.names = {
             node: geometry.cell.format(name) if node.level == geometry.level else name
             for node, name in self.frame.body.names.items()
@@ -154,12 +166,11 @@ def shape_names(plan: Plan, streams: Iterable[Stream]) -> set[str]:
     """What of the shape table it takes to find such a stream's value for an element."""
     names: set[str] = set()
     for stream in streams:
-        if stream.level.kind in ("rows", "cols"):
+        if stream.level.kind in ("rows", "cols", "tiles"):
             names.add("cols")
-        elif stream.level.kind in ("heads", "chunks"):
-            names.add(size_name(plan, stream.level))
         if stream.level.kind == "heads":
             names.add("numel")
+        names.update(size_names(plan, stream.level))
     return names
 
 
@@ -172,7 +183,7 @@ def _element_at(plan: Plan, stream: Stream) -> str:
             place = "row"
         case "cols":
             place = "column"
-        case "heads" | "chunks":
+        case "heads" | "chunks" | "tiles":
             place = _cell_name(plan, stream.level)
         case kind:
             raise NotImplementedError(f"{kind} among elements")
@@ -180,29 +191,37 @@ def _element_at(plan: Plan, stream: Stream) -> str:
 
 
 def _cell_name(plan: Plan, level: Level) -> str:
-    return f"{level.kind}_{size_name(plan, level)}"
+    return "_".join((level.kind, *size_names(plan, level)))
 
 
-def _places(plan: Plan, levels: Iterable[Level]) -> list[str]:
-    """Lines for the row, column, head or chunk of every element. Only the tile's start is divided
-    in 64 bits; within the tile 32 suffice."""
+def _places(plan: Plan, geometry: Geometry, levels: Iterable[Level]) -> list[str]:
+    """Lines for the row, column, head, chunk or tile of every element. Only the start of a line of
+    elements is divided in 64 bits; within it 32 suffice."""
     lines: list[str] = []
     distinct = list(dict.fromkeys(levels))
     kinds = {level.kind for level in distinct}
-    if kinds & {"rows", "cols"}:
+    if not geometry.row and kinds & {"rows", "cols", "tiles"}:
         lines += ["width = cols.to(tl.int32)", "place = (start % cols).to(tl.int32) + lanes"]
-    if "rows" in kinds:
-        lines.append("row = start // cols + place // width")
-    if "cols" in kinds:
-        lines.append("column = place % width")
+    if kinds & {"rows", "tiles"}:
+        lines.append(f"row = {geometry.row or 'start // cols + place // width'}")
+    if kinds & {"cols", "tiles"}:
+        lines.append(f"column = {geometry.column or 'place % width'}")
     for level in distinct:
-        if level.kind in ("heads", "chunks"):
-            lines += _numbered(_cell_name(plan, level), level, size_name(plan, level))
+        name = _cell_name(plan, level)
+        if level.kind == "tiles":
+            height, width = size_names(plan, level)
+            inside = f"row // {height} * tl.cdiv(cols, {width}) + column // {width}"
+            lines.append(f"{name} = {inside}")
+        elif level.kind in ("heads", "chunks"):
+            size = size_name(plan, level)
+            lines += _numbered(name, level, size) if not geometry.row else [
+                f"{name} = index // {f'(numel // {size})' if level.kind == 'heads' else size}"
+            ]
     return lines
 
 
 def _numbered(name: str, level: Level, size: str) -> list[str]:
-    """Lines for the number of every element's head or chunk."""
+    """Lines for the number of every element's head or chunk, in a line of elements."""
     if size.isdigit() and level.kind == "chunks":
         return [f"{name} = start // {size} + (start % {size} + lanes) // {size}"]
     length = f"{level.kind}_length"

@@ -6,11 +6,13 @@ After:   n = pp - 2*lr*r*pu + lr^2*r^2*uu                      three sums taken 
 Applies to sums of products of two values that are linear, with coefficients per tensor, in values
 which are ready one barrier earlier; the coefficients are expanded and shared by sympy
 (`algebra.py`). The result is kept non-negative where the sum was of squares, because expanding can
-cancel. Leaves sums alone that need no later pass than their terms.
+cancel. Leaves sums alone that need no later pass than their terms, and those over several tensors
+where these can follow different paths: all must add up the same.
 """
 
 from __future__ import annotations
 
+from ...dsl.levels import TENSOR
 from ..algebra import product_of_combinations
 from ..ir import Graph, Node, Program, ordered
 from ..stages import stages
@@ -22,7 +24,8 @@ def norms(program: Program) -> Program:
     stage = stages(s.value for s in program.stores)
 
     def late(node: Node) -> bool:
-        return node.op == "sum" and node.level.is_coarse and stage.get(node, 0) > 0
+        alone = node.level == TENSOR or not program.decisions
+        return node.op == "sum" and node.level.is_coarse and alone and stage.get(node, 0) > 0
 
     candidates = [n for n in ordered(s.value for s in program.stores) if late(n)]
     expanded = {n: new for n in candidates if (new := _expand(n, graph, stage)) is not None}
