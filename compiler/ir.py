@@ -25,6 +25,7 @@ from ..dsl.source import Span
 #   spread                                    a coarser value, given its state's level
 #   value    attr = slot name                 made by an earlier step of the plan
 #   fresh    attr = stream name               a stream's content after an earlier sweep wrote it
+#   where    attr = GUARD                     written by a `guard`: the old value stays as stored
 #   codec operations of compiler/codecs.py    encode and decode
 
 
@@ -44,6 +45,7 @@ class Node:
         return self.op in ("operand", "const")
 
 
+GUARD = "guard"
 REDUCTIONS = frozenset({"sum", "max", "min"})
 MATRIX = frozenset({"matmul", "transpose"})
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import Level
-from ..dsl.model import Assign, Const, Expr, Model, Read, Repeat, When
+from ..dsl.model import Apply, Assign, Const, Expr, Model, Read, Repeat, When, walk
 from .decisions import Decisions, Refused
 from .hosts import apply, substitute
 from .ir import Node
@@ -30,9 +30,37 @@ class Names:
     host_stores: dict[str, Expr] = field(default_factory=dict[str, Expr])
     _old_read: set[str] = field(default_factory=set[str])  # host states whose old value is in use
 
+    def is_host(self, expr: Expr) -> bool:
+        """Whether `generated.host` can compute a value: it sees one tensor at a time, so a sum over
+        all of them is made on the device even if what it adds up is on the host."""
+        return expr.host and self._on_device(expr) is None
+
     def host(self, expr: Expr) -> Expr:
-        """A host expression with the present values of its names."""
+        """A host expression with the present values of its names. Raises SpecError for a sum over
+        tensors where only the host can have it."""
+        part = self._on_device(expr)
+        if part is not None:
+            raise SpecError(
+                Diagnostic(
+                    "E511",
+                    "a sum over several tensors is understood here, not compiled yet",
+                    part.span,
+                    "conditions, shapes and host states see one tensor at a time",
+                )
+            )
         return substitute(expr, self._present)
+
+    def _on_device(self, expr: Expr) -> Expr | None:
+        """The part of a host expression that the device computes."""
+        for part in walk(expr):
+            match part:
+                case Apply(per=Level()):
+                    return part
+                case Read(kind="local", name=name) if isinstance(self.locals.get(name), Node):
+                    return part
+                case _:
+                    pass
+        return None
 
     def decide(self, condition: Expr) -> bool:
         """The outcome of a condition with the present values of its names."""
@@ -99,18 +127,23 @@ class Names:
         if isinstance(value, Const | Read):
             return value
         lets = self.decisions.lets
-        unique, taken = name, taken | {known for known, _ in lets}
-        number = 1
+        taken = taken | {known for known, _ in lets} | (self._reserved() - {name})
+        unique, number = name, 1
         while unique in taken:
             number += 1
             unique = f"{name}_{number}"
         lets.append((unique, value))
         return Read("local", unique, level=value.level, host=True, span=value.span)
 
+    def _reserved(self) -> set[str]:
+        """Names that the generated code has already for hypers and states."""
+        hypers = {item for hyper in self.model.hypers for item in (hyper.name, *hyper.items)}
+        return hypers | {state.name for state in self.model.states}
+
     def merge_branches(self, stmt: When) -> bool:
         """A `when` that only assigns host locals becomes a conditional expression, not a path."""
         if not all(
-            isinstance(s, Assign) and s.value.host and s.kind == "local"
+            isinstance(s, Assign) and s.kind == "local" and self.is_host(s.value)
             for s in (*stmt.then, *stmt.otherwise)
         ):
             return False

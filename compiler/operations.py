@@ -21,6 +21,7 @@ from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
 from .hosts import apply
 from .ir import Graph, Node
+from .names import Names
 
 _REDUCTIONS = frozenset(
     {"sum", "mean", "max", "min", "norm", "rms", "std", "dot", "count"}
@@ -38,19 +39,18 @@ _ELEMENTARY = frozenset(
 
 @dataclass(slots=True)
 class Operations:
-    """Makes nodes in `graph`; `value`, `host` and `level` are the trace's views of names."""
+    """Makes nodes in `graph`; `value` is the trace's, of expressions."""
 
     graph: Graph
     value: Callable[[Expr], Node]
-    host: Callable[[Expr], Expr]
-    level: Callable[[Level], Level]
+    names: Names
     _met: Counter[Span] = field(default_factory=Counter[Span])
 
     def apply(self, expr: Apply) -> Node:
         """The node of a device operation."""
         op, span = expr.op, expr.span
         if op in _REDUCTIONS and expr.per is not None:
-            return self._reduction(expr, self.level(expr.per))
+            return self._reduction(expr, self.names.level(expr.per))
         if op == "lerp":
             return self._lerp(expr)
         if op == "square":
@@ -72,8 +72,8 @@ class Operations:
     def _lerp(self, expr: Apply) -> Node:
         a, b = self.value(expr.args[0]), self.value(expr.args[1])
         weight = expr.args[2]
-        if weight.host:
-            w = self.host(weight)
+        if self.names.is_host(weight):
+            w = self.names.host(weight)
             keep = apply("sub", constant(1, weight.span), w)
             return self._add(
                 self._mul(self._operand(keep, weight.span), a), self._mul(self._operand(w, weight.span), b)
@@ -86,17 +86,15 @@ class Operations:
         facts = [arg.name if isinstance(arg, Read) and arg.kind == "fact" else "" for arg in level.args]
         if level.kind == "matrix" and facts == ["rows", "cols"]:
             return ELEMENT
-        return self.level(level)
+        return self.names.level(level)
 
     # ------------------------------------------------------------ reductions
 
     def _reduction(self, expr: Apply, per: Level) -> Node:
-        x = self.value(expr.args[0])
+        x = self._cells_of(expr.args[0])
         op, span = expr.op, expr.span
         if op == "dot":
-            x = self._mul(x, self.value(expr.args[1]))
-        if x.is_host and x.level == GLOBAL:
-            x = self.graph.node("spread", x, level=TENSOR if per == GLOBAL else ELEMENT)
+            x = self._mul(x, self._cells_of(expr.args[1]))
         same = refines(per, x.level)
         match op:
             case "sum" | "dot":
@@ -114,6 +112,14 @@ class Operations:
                 return self._sqrt(self._square(x) if same else self._mean(self._square(x), per, span))
             case _:
                 return self._std(x, per, expr)
+
+    def _cells_of(self, expr: Expr) -> Node:
+        """What a reduction consumes: one value per cell of the expression's level, even where this
+        path's choices give a coarser one."""
+        x, level = self.value(expr), self._matrix_level(expr.level)
+        if x.level != level and refines(level, x.level):
+            return self.graph.node("spread", x, level=level)
+        return x
 
     def _std(self, x: Node, per: Level, expr: Apply) -> Node:
         centre = self.graph.node("sub", x, self._mean(x, per, expr.span))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import ELEMENT, GLOBAL, TENSOR, Level, refines
+from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import (
     Apply,
     Assign,
@@ -23,14 +23,16 @@ from ..dsl.model import (
     Repeat,
     Reset,
     Skip,
+    State,
     Stmt,
     When,
     constant,
 )
 from ..dsl.source import Source, Span
+from ..dsl.stages import STAGES, stage_of, statements
 from .decisions import Decisions, Refused
 from .declared import Declared, runtime_fills
-from .ir import Graph, Node, Store, Stream
+from .ir import GUARD, Graph, Node, Store, Stream
 from .names import Names
 from .operations import Operations
 
@@ -41,6 +43,14 @@ GRAD_SCALE = Read("fact", "grad_scale", level=GLOBAL, host=True, span=_NOWHERE)
 
 class _Ended(Exception):
     """`skip` was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What was known when a stretch of the step began."""
+
+    hypers: dict[str, Expr]
+    grad: Node | None
 
 
 @dataclass(slots=True)
@@ -54,7 +64,10 @@ class Trace:
     _states: dict[str, Node] = field(default_factory=dict[str, Node])
     _param: Node | None = None
     _grad: Node | None = None
-    _guards: list[Node] = field(default_factory=list[Node])
+    _guards: list[tuple[Level, Node]] = field(default_factory=list[tuple[Level, Node]])
+    _blocked: bool = False  # a guard on the host did not hold
+    _begun: dict[str, _Beginning] = field(default_factory=dict[str, _Beginning])
+    _initials: dict[str, Node] = field(default_factory=dict[str, Node])
     _declared: Declared = field(init=False)
     _operations: Operations = field(init=False)
 
@@ -64,7 +77,7 @@ class Trace:
 
     def __post_init__(self) -> None:
         self._declared = Declared(self.names)
-        self._operations = Operations(self.graph, self.value, self.names.host, self.names.level)
+        self._operations = Operations(self.graph, self.value, self.names)
 
     @property
     def model(self) -> Model:
@@ -79,10 +92,13 @@ class Trace:
         for requirement in self.model.requires:
             if not self.names.decide(requirement.condition):
                 raise Refused(requirement.advice or f"{self.model.name} does not take this tensor")
-        try:
-            self._run(self.model.body)
-        except _Ended:
-            self.counts = False
+        for stage in STAGES:
+            self._begun[stage] = _Beginning(dict(self.names.hypers), self._grad)
+            try:
+                if self.counts:
+                    self._run(statements(self.model, stage))
+            except _Ended:
+                self.counts = False
         self._create_states()
         return self
 
@@ -97,7 +113,7 @@ class Trace:
             if state.name not in self._states and not runtime_fills(stream, state):
                 initial = self._load(state.name)
                 if initial.op != "load":
-                    self._keep(state.name, stream.level, initial)
+                    self._states[state.name] = initial
 
     def streams(self) -> tuple[Stream, ...]:
         """Everything the path touches."""
@@ -115,12 +131,23 @@ class Trace:
         for name, value in written:
             stream = self._declared.stream(name)
             old = self._load(name)  # on a state's first call this is its initial value
-            if value is old and old.op == "load":
-                continue
-            for guard in self._guards:
-                value = self.graph.node("where", guard, value, old, level=stream.level)
-            stores.append(Store(stream, value))
+            value = self._guarded(stream, value, old)
+            if value is not old or old.op != "load":
+                stores.append(Store(stream, value))
         return tuple(stores)
+
+    def _guarded(self, stream: Stream, value: Node, old: Node) -> Node:
+        """What a stream is given: where a guard does not hold, its old value. What several tensors
+        share is only guarded by what is the same for all of them."""
+        shared = stream.level in (GLOBAL, GROUP)
+        if self._blocked and not shared:
+            return old
+        for level, guard in self._guards:
+            if not shared or refines(stream.level, level):
+                value = self.graph.node(
+                    "where", guard, value, old, level=stream.level, attr=GUARD
+                )
+        return value
 
     # ------------------------------------------------------------ values
 
@@ -130,16 +157,33 @@ class Trace:
         if name in ("param", "grad"):
             return self.graph.node("load", attr=name, level=ELEMENT)
         state = self.model.state(name)
-        if not runtime_fills(stream, state) and self.names.decide(FIRST):
-            return self.value(state.initial)
+        if not runtime_fills(stream, state) and self.names.decide(_is_new(state, stream)):
+            return self._initial(state, stream)
         return self.graph.node("load", attr=name, level=stream.level)
+
+    def _initial(self, state: State, stream: Stream) -> Node:
+        """What a state begins with. Hypers and the gradient are what they were when the stretch of
+        the step began that first needs the state."""
+        if state.name not in self._initials:
+            begun, hypers, grad = self._begun[stage_of(self.model, state)], self.names.hypers, self._grad
+            self.names.hypers, self._grad = begun.hypers, begun.grad
+            self._initials[state.name] = self._declared_initial(state, stream)
+            self.names.hypers, self._grad = hypers, grad
+        return self._initials[state.name]
+
+    def _declared_initial(self, state: State, stream: Stream) -> Node:
+        """The declared initial value. `param` is what it was when the step began."""
+        now, self._param = self._param, None
+        value = self._carried(self.value(state.initial), stream.level)
+        self._param = now
+        return value
 
     def _state(self, name: str) -> Node:
         return self._states[name] if name in self._states else self._load(name)
 
     def value(self, expr: Expr) -> Node:
         """The node of an expression: an operand if it is on the host, else a device value."""
-        if expr.host:
+        if self.names.is_host(expr):
             return self.operand(self.names.host(expr), expr.span)
         match expr:
             case Read(kind="local"):
@@ -195,8 +239,11 @@ class Trace:
                     self._run(stmt.body)
             case Skip():
                 raise _Ended
-            case Guard():
-                self._guards.append(self.value(stmt.condition))
+            case Guard(condition=condition):
+                if self.names.is_host(condition):
+                    self._blocked |= not self.names.decide(condition)
+                else:
+                    self._guards.append((condition.level, self.value(condition)))
             case Reset():
                 for name in stmt.states:
                     self._reset(name)
@@ -206,13 +253,13 @@ class Trace:
         if state.host:
             self.names.host_stores[name] = self.names.host(state.initial)
         else:
-            self._keep(name, self._declared.stream(name).level, self.value(state.initial))
+            self._states[name] = self._declared_initial(state, self._declared.stream(name))
 
     def _assign(self, stmt: Assign) -> None:
         name, names = stmt.name, self.names
         if stmt.kind == "hyper":
             names.hypers[name] = names.host(stmt.value)
-        elif stmt.kind == "local" and stmt.value.host:
+        elif stmt.kind == "local" and names.is_host(stmt.value):
             names.locals[name] = names.let(name, names.host(stmt.value))
         elif stmt.kind == "state" and self.model.state(name).host:
             names.keep(name, stmt.value)
@@ -227,11 +274,21 @@ class Trace:
                 case "grad":
                     self._grad = value
                 case "state":
-                    self._keep(name, self._declared.stream(name).level, value)
+                    self._states[name] = self._carried(value, self._declared.stream(name).level)
                 case _:
                     names.locals[name] = value
 
-    def _keep(self, name: str, level: Level, value: Node) -> None:
+    def _carried(self, value: Node, level: Level) -> Node:
+        """A value at a finer level."""
         if value.level != level and refines(level, value.level):
-            value = self.graph.node("spread", value, level=level)
-        self._states[name] = value
+            return self.graph.node("spread", value, level=level)
+        return value
+
+
+def _is_new(state: State, stream: Stream) -> Expr:
+    """The condition under which a state has yet to be given its initial value."""
+    if state.condition is None and stream.level not in (GLOBAL, GROUP):
+        return FIRST
+    kind = stream.level.kind if stream.level in (GLOBAL, GROUP) else "tensor"
+    words = (constant(state.name, state.span), constant(kind, state.span))
+    return Apply("lacks", words, level=GLOBAL, host=True, span=state.span)

@@ -54,10 +54,10 @@ def adagrad_1_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    total = initial_accumulator_value + g * g
-    direction = g / (tl.sqrt(total) + eps)
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction
+    g = grad + weight_decay * param  # adagrad.opt:19
+    total = initial_accumulator_value + g * g  # adagrad.opt:20
+    direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:21
+    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:21
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 
@@ -148,10 +148,10 @@ def adagrad_2_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     total = tl.load(total_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    total = total + g * g
-    direction = g / (tl.sqrt(total) + eps)
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction
+    g = grad + weight_decay * param  # adagrad.opt:19
+    total = total + g * g  # adagrad.opt:20
+    direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:21
+    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:21
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 

@@ -61,11 +61,12 @@ def adam_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    v = beta2 * v + one_minus_beta2 * g * g
+    g = grad + weight_decay * param  # adam.opt:17
+    m = beta1 * m + one_minus_beta1 * g  # adam.opt:18
+    v = beta2 * v + one_minus_beta2 * g * g  # adam.opt:19
+    # adam.opt:20
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # adam.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -268,6 +269,7 @@ def adam_torch(
     g = grad + weight_decay * param  # adam.opt:17
     m = beta1 * m + one_minus_beta1 * g  # adam.opt:18
     v = beta2 * v + one_minus_beta2 * g * g  # adam.opt:19
+    # adam.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adam.opt:20
     return param, m, v

@@ -59,11 +59,11 @@ def ada_max_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     u = tl.load(u_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    u = tl.maximum(beta2 * u, tl.abs(g) + eps, propagate_nan=tl.PropagateNan.ALL)
-    direction = inverse_correction_beta1 * m / u
-    param = param - lr * direction
+    g = grad + weight_decay * param  # adamax.opt:17
+    m = beta1 * m + one_minus_beta1 * g  # adamax.opt:18
+    u = tl.maximum(beta2 * u, tl.abs(g) + eps, propagate_nan=tl.PropagateNan.ALL)  # adamax.opt:19
+    direction = inverse_correction_beta1 * m / u  # adamax.opt:20
+    param = param - lr * direction  # adamax.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(u_at + index, u, mask=inside)

@@ -77,12 +77,13 @@ def adam_mini_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param
+    param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
+    v = beta2 * v + one_minus_beta2 * grad * grad  # adammini.opt:17
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -210,11 +211,11 @@ def adam_mini_2_round_2(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = scalar * param
+    param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    direction = inverse_correction_beta1 * m / term
-    param = param - lr * direction
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
+    direction = inverse_correction_beta1 * m / term  # adamw.opt:20
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
 
@@ -279,7 +280,7 @@ def adam_mini_2(
             )
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
-        v = beta2 * v + scalar_2 * sum_grad_squared
+        v = beta2 * v + scalar_2 * sum_grad_squared  # adammini.opt:17
         term = tl.sqrt(inverse_correction_beta2 * v) + eps
         for start in range(first, full, BLOCK):
             adam_mini_2_round_2(
@@ -358,11 +359,11 @@ def adam_mini_3_round_2(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = scalar * param
+    param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    direction = inverse_correction_beta1 * m / term
-    param = param - lr * direction
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
+    direction = inverse_correction_beta1 * m / term  # adamw.opt:20
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
 
@@ -426,7 +427,7 @@ def adam_mini_3(
             )
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
-        v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared
+        v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared  # adammini.opt:17
         term = tl.sqrt(inverse_correction_beta2 * v) + eps
         for start in range(first, full, BLOCK):
             adam_mini_3_round_2(
@@ -485,7 +486,7 @@ def adam_mini_4_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
     tl.store(m_at + index, m, mask=inside)
     sum_part = grad * grad
     if end is not None:
@@ -558,7 +559,7 @@ def adam_mini_finish(pointers, scalars, values, partials, spans, REAL: tl.conste
     beta2 = tl.load(numbers + 3).to(REAL)
     one_minus_beta2_over_numel = tl.load(numbers + 4).to(REAL)
     v = tl.load(v_at).to(REAL)
-    v = beta2 * v + one_minus_beta2_over_numel * sum_
+    v = beta2 * v + one_minus_beta2_over_numel * sum_  # adammini.opt:17
     tl.debug_barrier()
     tl.store(v_at, v)
 
@@ -583,9 +584,9 @@ def adam_mini_5_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
-    param = scalar * param
-    direction = inverse_correction_beta1 * m / term
-    param = param - lr * direction
+    param = scalar * param  # adamw.opt:23
+    direction = inverse_correction_beta1 * m / term  # adamw.opt:20
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -954,6 +955,7 @@ def adam_mini_1_torch(
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
     v = beta2 * v + one_minus_beta2 * grad * grad  # adammini.opt:17
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:20
     return param, m, v
@@ -983,6 +985,7 @@ def adam_mini_2_torch(
     sum_grad_squared = reduce(grad * grad, "sum", "heads", size_0)
     v = beta2 * v + scalar_2 * sum_grad_squared  # adammini.opt:17
     term = torch.sqrt(inverse_correction_beta2 * v) + eps
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / spread(term, "heads", size_0, like=param)
     param = param - lr * direction  # adamw.opt:20
     return param, m, v
@@ -1045,6 +1048,7 @@ def adam_mini_5_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
     param = scalar * param  # adamw.opt:23
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:20
     return (param,)

@@ -61,12 +61,13 @@ def adamw_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
+    v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -269,6 +270,7 @@ def adamw_torch(
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:20
     return param, m, v

@@ -65,12 +65,13 @@ def adamw8bit_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
+    v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -209,7 +210,7 @@ def adamw8bit_2_cell(
     min_number_abs_term = tl.minimum(min_number_abs_term_2, 1.0)
     m = m_scale * tl.where(term < 0.0, -min_number_abs_term, min_number_abs_term)
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
     term = v_code + 1.0
     max_number_term_2 = tl.maximum(4.5e-07 * term + -5.75e-07, 0.0)
     max_number_term = tl.maximum(2.25e-06 * term + -6.875e-06, max_number_term_2)
@@ -221,7 +222,7 @@ def adamw8bit_2_cell(
     min_number_term_2 = tl.maximum(0.00703125 * term + -0.796484375, min_number_term_3)
     min_number_term = tl.minimum(min_number_term_2, 1.0)
     v = v_scale * tl.where(v_code > 0.0, min_number_term, 0.0)
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
     m_largest_lanes = tl.abs(m)
     v_largest_lanes = tl.abs(v)
     if end is not None:
@@ -236,9 +237,10 @@ def adamw8bit_2_cell(
     v_per_scale = tl.where(holds, 1.0 / v_largest, 0.0)
     v_scale = tl.where(holds | (v_largest != v_largest), v_largest, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # adamw.opt:23
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # adamw.opt:20
     factor = m_per_scale * m
     abs_factor = tl.abs(factor)
     min_number_abs_factor_term_2 = 2777777.777777778 * abs_factor + 0.23611111111111116
@@ -661,6 +663,7 @@ def adamw8bit_1_torch(
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:18
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:20
     return param, m, v
@@ -716,6 +719,7 @@ def adamw8bit_2_torch(
     min_number_term = torch.clamp(min_number_term_2, max=1.0)
     v = spread(v_scale, "chunks", 256, like=param) * torch.where(v_code > 0.0, min_number_term, 0.0)
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:19
+    # adamw.opt:20
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:20
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)

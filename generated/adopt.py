@@ -51,7 +51,7 @@ def adopt_1_tile(start, end, grad_at, v_at, grad_scale, REAL: tl.constexpr, BLOC
     inside = None if end is None else index < end
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    v = grad * grad
+    v = grad * grad  # adopt.opt:24
     tl.store(v_at + index, v, mask=inside)
 
 
@@ -115,13 +115,13 @@ def adopt_2_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # adopt.opt:34
     grad = grad_scale * grad
     n_term = grad / tl.maximum(tl.sqrt(v), eps, propagate_nan=tl.PropagateNan.ALL)
-    n = tl.clamp(n_term, minus_bound, bound, propagate_nan=tl.PropagateNan.ALL)
-    m = beta1 * m + one_minus_beta1 * n
-    param = param - lr * m
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    n = tl.clamp(n_term, minus_bound, bound, propagate_nan=tl.PropagateNan.ALL)  # adopt.opt:27
+    m = beta1 * m + one_minus_beta1 * n  # adopt.opt:28
+    param = param - lr * m  # adopt.opt:30
+    v = beta2 * v + one_minus_beta2 * grad * grad  # adopt.opt:29
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -229,8 +229,8 @@ def adopt_3_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    v = g * g
+    g = grad + weight_decay * param  # adopt.opt:22
+    v = g * g  # adopt.opt:24
     tl.store(v_at + index, v, mask=inside)
 
 
@@ -299,12 +299,12 @@ def adopt_4_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
+    g = grad + weight_decay * param  # adopt.opt:22
     n_term = g / tl.maximum(tl.sqrt(v), eps, propagate_nan=tl.PropagateNan.ALL)
-    n = tl.clamp(n_term, minus_bound, bound, propagate_nan=tl.PropagateNan.ALL)
-    m = beta1 * m + one_minus_beta1 * n
-    param = param - lr * m
-    v = beta2 * v + one_minus_beta2 * g * g
+    n = tl.clamp(n_term, minus_bound, bound, propagate_nan=tl.PropagateNan.ALL)  # adopt.opt:27
+    m = beta1 * m + one_minus_beta1 * n  # adopt.opt:28
+    param = param - lr * m  # adopt.opt:30
+    v = beta2 * v + one_minus_beta2 * g * g  # adopt.opt:29
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)

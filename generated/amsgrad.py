@@ -65,12 +65,13 @@ def amsgrad_tile(
     top = tl.load(top_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    v = beta2 * v + one_minus_beta2 * g * g
-    top = tl.maximum(top, v, propagate_nan=tl.PropagateNan.ALL)
+    g = grad + weight_decay * param  # amsgrad.opt:19
+    m = beta1 * m + one_minus_beta1 * g  # amsgrad.opt:20
+    v = beta2 * v + one_minus_beta2 * g * g  # amsgrad.opt:21
+    top = tl.maximum(top, v, propagate_nan=tl.PropagateNan.ALL)  # amsgrad.opt:22
+    # amsgrad.opt:23
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * top) + eps)
-    param = param - lr * direction
+    param = param - lr * direction  # amsgrad.opt:23
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -298,6 +299,7 @@ def amsgrad_torch(
     m = beta1 * m + one_minus_beta1 * g  # amsgrad.opt:20
     v = beta2 * v + one_minus_beta2 * g * g  # amsgrad.opt:21
     top = torch.maximum(top, v)  # amsgrad.opt:22
+    # amsgrad.opt:23
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * top) + eps)
     param = param - lr * direction  # amsgrad.opt:23
     return param, m, v, top

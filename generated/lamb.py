@@ -73,10 +73,10 @@ def lamb_1_tile(
     v = tl.load(v_at + index, mask=inside).to(REAL)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:18
+    v = beta2 * v + one_minus_beta2 * grad * grad  # lamb.opt:19
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    u = u_term + weight_decay * param
+    u = u_term + weight_decay * param  # lamb.opt:20
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     sum_part = param * param
@@ -223,9 +223,9 @@ def lamb_2_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    u = u_term + weight_decay * param
-    direction = choice * u
-    param = param - lr * direction
+    u = u_term + weight_decay * param  # lamb.opt:20
+    direction = choice * u  # lamb.opt:23
+    param = param - lr * direction  # lamb.opt:23
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -261,8 +261,8 @@ def lamb_2(
     lr = tl.load(numbers + 9).to(REAL)
     sum_ = tl.load(values + 2 * tensor).to(REAL)
     sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)
-    b = tl.sqrt(sum_2)
+    a = tl.sqrt(sum_)  # lamb.opt:21
+    b = tl.sqrt(sum_2)  # lamb.opt:22
     choice = tl.where((a > 0.0) & (b > 0.0), a / b, 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):

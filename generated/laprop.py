@@ -63,13 +63,13 @@ def la_prop_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # laprop.opt:25
     grad = grad_scale * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
-    n = grad / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    m = beta1 * m + one_minus_beta1 * n
-    direction = inverse_correction_beta1 * m
-    param = param - lr * direction
+    v = beta2 * v + one_minus_beta2 * grad * grad  # laprop.opt:19
+    n = grad / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # laprop.opt:20
+    m = beta1 * m + one_minus_beta1 * n  # laprop.opt:21
+    direction = inverse_correction_beta1 * m  # laprop.opt:22
+    param = param - lr * direction  # laprop.opt:22
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)

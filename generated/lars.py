@@ -167,10 +167,10 @@ def lars_2_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = ratio * (grad + weight_decay * param)
-    buffer = momentum * buffer + scalar * g
-    direction = g + momentum * buffer
-    param = param - lr * direction
+    g = ratio * (grad + weight_decay * param)  # lars.opt:24
+    buffer = momentum * buffer + scalar * g  # lars.opt:27
+    direction = g + momentum * buffer  # lars.opt:28
+    param = param - lr * direction  # lars.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -210,8 +210,9 @@ def lars_2(
     scalar = tl.load(numbers + 6).to(REAL)
     sum_ = tl.load(values + 2 * tensor).to(REAL)
     sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)
-    b = tl.sqrt(sum_2)
+    a = tl.sqrt(sum_)  # lars.opt:21
+    b = tl.sqrt(sum_2)  # lars.opt:22
+    # lars.opt:23
     ratio = tl.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -273,9 +274,9 @@ def lars_3_tile(
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = ratio * (grad + weight_decay * param)
-    buffer = momentum * buffer + scalar * g
-    param = param - lr * buffer
+    g = ratio * (grad + weight_decay * param)  # lars.opt:24
+    buffer = momentum * buffer + scalar * g  # lars.opt:27
+    param = param - lr * buffer  # lars.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -315,8 +316,9 @@ def lars_3(
     eps = tl.load(numbers + 6).to(REAL)
     sum_ = tl.load(values + 2 * tensor).to(REAL)
     sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)
-    b = tl.sqrt(sum_2)
+    a = tl.sqrt(sum_)  # lars.opt:21
+    b = tl.sqrt(sum_2)  # lars.opt:22
+    # lars.opt:23
     ratio = tl.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -376,9 +378,9 @@ def lars_4_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    buffer = momentum * buffer + scalar * grad
-    direction = grad + momentum * buffer
-    param = param - lr * direction
+    buffer = momentum * buffer + scalar * grad  # lars.opt:27
+    direction = grad + momentum * buffer  # lars.opt:28
+    param = param - lr * direction  # lars.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -446,8 +448,8 @@ def lars_5_tile(
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    buffer = momentum * buffer + scalar * grad
-    param = param - lr * buffer
+    buffer = momentum * buffer + scalar * grad  # lars.opt:27
+    param = param - lr * buffer  # lars.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -778,6 +780,7 @@ def lars_2_torch(
     """The pass over elements in torch."""
     a = torch.sqrt(sum_)  # lars.opt:21
     b = torch.sqrt(sum_2)  # lars.opt:22
+    # lars.opt:23
     ratio = torch.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     grad = grad_scale * grad
     g = ratio * (grad + weight_decay * param)  # lars.opt:24
@@ -804,6 +807,7 @@ def lars_3_torch(
     """The pass over elements in torch."""
     a = torch.sqrt(sum_)  # lars.opt:21
     b = torch.sqrt(sum_2)  # lars.opt:22
+    # lars.opt:23
     ratio = torch.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     grad = grad_scale * grad
     g = ratio * (grad + weight_decay * param)  # lars.opt:24

@@ -56,11 +56,11 @@ def lion_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # lion.opt:20
     grad = grad_scale * grad
-    direction = sign(beta1 * m + one_minus_beta1 * grad)
-    param = param - lr * direction
-    m = beta2 * m + one_minus_beta2 * grad
+    direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:16
+    param = param - lr * direction  # lion.opt:16
+    m = beta2 * m + one_minus_beta2 * grad  # lion.opt:17
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
 

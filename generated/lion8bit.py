@@ -58,11 +58,11 @@ def lion8bit_1_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # lion.opt:20
     grad = grad_scale * grad
-    direction = sign(beta1 * m + one_minus_beta1 * grad)
-    param = param - lr * direction
-    m = beta2 * m + one_minus_beta2 * grad
+    direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:16
+    param = param - lr * direction  # lion.opt:16
+    m = beta2 * m + one_minus_beta2 * grad  # lion.opt:17
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
 
@@ -180,7 +180,7 @@ def lion8bit_2_cell(
     min_number_abs_term = tl.minimum(min_number_abs_term_2, 1.0)
     m = m_scale * tl.where(term < 0.0, -min_number_abs_term, min_number_abs_term)
     grad = grad_scale * grad
-    m_new = beta2 * m + one_minus_beta2 * grad
+    m_new = beta2 * m + one_minus_beta2 * grad  # lion.opt:17
     m_largest_lanes = tl.abs(m_new)
     if end is not None:
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
@@ -189,9 +189,9 @@ def lion8bit_2_cell(
     m_per_scale = tl.where(holds, 1.0 / m_largest, 0.0)
     m_scale = tl.where(holds | (m_largest != m_largest), m_largest, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
-    direction = sign(beta1 * m + one_minus_beta1 * grad)
-    param = param - lr * direction
+    param = one_minus_lr_weight_decay * param  # lion.opt:20
+    direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:16
+    param = param - lr * direction  # lion.opt:16
     factor = m_per_scale * m_new
     abs_factor = tl.abs(factor)
     min_number_abs_factor_term_2 = 2777777.777777778 * abs_factor + 0.23611111111111116

@@ -92,13 +92,13 @@ def muon_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param
+    param = scalar * param  # adamw.opt:23
     grad = grad_scale * grad
-    m = adamw_beta1 * m + one_minus_adamw_beta1 * grad
-    v = adamw_beta2 * v + one_minus_adamw_beta2 * grad * grad
+    m = adamw_beta1 * m + one_minus_adamw_beta1 * grad  # adamw.opt:18
+    v = adamw_beta2 * v + one_minus_adamw_beta2 * grad * grad  # adamw.opt:19
     direction_term = tl.sqrt(inverse_correction_adamw_beta2 * v) + adamw_eps
-    direction = inverse_correction_adamw_beta1 * m / direction_term
-    param = param - adamw_lr_lr_over_base_lr * direction
+    direction = inverse_correction_adamw_beta1 * m / direction_term  # adamw.opt:20
+    param = param - adamw_lr_lr_over_base_lr * direction  # adamw.opt:20
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -208,8 +208,8 @@ def muon_2_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     factor = one_minus_momentum * grad
-    m = momentum * m + factor
-    u = factor + momentum * m
+    m = momentum * m + factor  # muon.opt:25
+    u = factor + momentum * m  # muon.opt:26
     tl.store(m_at + index, m, mask=inside)
     tl.store(u_at + index, u, mask=inside)
 
@@ -271,9 +271,9 @@ def muon_3_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     x = tl.load(x_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
-    direction = scalar * x
-    param = param - lr * direction
+    param = one_minus_lr_weight_decay * param  # muon.opt:30
+    direction = scalar * x  # muon.opt:27
+    param = param - lr * direction  # muon.opt:27
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -329,7 +329,7 @@ def muon_4_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    m = momentum * m + one_minus_momentum * grad
+    m = momentum * m + one_minus_momentum * grad  # muon.opt:25
     tl.store(m_at + index, m, mask=inside)
 
 
@@ -386,9 +386,9 @@ def muon_5_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     x = tl.load(x_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
-    direction = scalar * x
-    param = param - lr * direction
+    param = one_minus_lr_weight_decay * param  # muon.opt:30
+    direction = scalar * x  # muon.opt:27
+    param = param - lr * direction  # muon.opt:27
     tl.store(param_at + index, param, mask=inside)
 
 

@@ -77,8 +77,8 @@ def muon_matrix_1_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     factor = one_minus_momentum * grad
-    m = momentum * m + factor
-    u = factor + momentum * m
+    m = momentum * m + factor  # muon.opt:25
+    u = factor + momentum * m  # muon.opt:26
     tl.store(m_at + index, m, mask=inside)
     tl.store(u_at + index, u, mask=inside)
 
@@ -140,9 +140,9 @@ def muon_matrix_2_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     x = tl.load(x_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
-    direction = scalar * x
-    param = param - lr * direction
+    param = one_minus_lr_weight_decay * param  # muon.opt:30
+    direction = scalar * x  # muon.opt:27
+    param = param - lr * direction  # muon.opt:27
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -202,7 +202,7 @@ def muon_matrix_3_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    m = momentum * m + one_minus_momentum * grad
+    m = momentum * m + one_minus_momentum * grad  # muon.opt:25
     tl.store(m_at + index, m, mask=inside)
 
 
@@ -261,9 +261,9 @@ def muon_matrix_4_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     x = tl.load(x_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
-    direction = scalar * x
-    param = param - lr * direction
+    param = one_minus_lr_weight_decay * param  # muon.opt:30
+    direction = scalar * x  # muon.opt:27
+    param = param - lr * direction  # muon.opt:27
     tl.store(param_at + index, param, mask=inside)
 
 

@@ -68,13 +68,14 @@ def nadam_1_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # nadam.opt:32
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
+    m = beta1 * m + one_minus_beta1 * grad  # nadam.opt:25
+    # nadam.opt:27
     look = one_minus_mu_over_one_minus_product * grad + next_mu_over_one_minus_product_next_mu * m
-    v = beta2 * v + one_minus_beta2 * grad * grad
-    direction = look / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    v = beta2 * v + one_minus_beta2 * grad * grad  # nadam.opt:26
+    direction = look / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # nadam.opt:28
+    param = param - lr * direction  # nadam.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -197,12 +198,13 @@ def nadam_2_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
+    g = grad + weight_decay * param  # nadam.opt:24
+    m = beta1 * m + one_minus_beta1 * g  # nadam.opt:25
+    # nadam.opt:27
     look = one_minus_mu_over_one_minus_product * g + next_mu_over_one_minus_product_next_mu * m
-    v = beta2 * v + one_minus_beta2 * g * g
-    direction = look / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    param = param - lr * direction
+    v = beta2 * v + one_minus_beta2 * g * g  # nadam.opt:26
+    direction = look / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # nadam.opt:28
+    param = param - lr * direction  # nadam.opt:28
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -453,6 +455,7 @@ def nadam_1_torch(
     param = one_minus_lr_weight_decay * param  # nadam.opt:32
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # nadam.opt:25
+    # nadam.opt:27
     look = one_minus_mu_over_one_minus_product * grad + next_mu_over_one_minus_product_next_mu * m
     v = beta2 * v + one_minus_beta2 * grad * grad  # nadam.opt:26
     direction = look / (torch.sqrt(inverse_correction_beta2 * v) + eps)  # nadam.opt:28
@@ -481,6 +484,7 @@ def nadam_2_torch(
     grad = grad_scale * grad
     g = grad + weight_decay * param  # nadam.opt:24
     m = beta1 * m + one_minus_beta1 * g  # nadam.opt:25
+    # nadam.opt:27
     look = one_minus_mu_over_one_minus_product * g + next_mu_over_one_minus_product_next_mu * m
     v = beta2 * v + one_minus_beta2 * g * g  # nadam.opt:26
     direction = look / (torch.sqrt(inverse_correction_beta2 * v) + eps)  # nadam.opt:28

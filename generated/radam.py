@@ -72,13 +72,13 @@ def radam_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # radam.opt:36
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    m_hat = inverse_correction_beta1 * m
-    v = beta2 * v + one_minus_beta2 * grad * grad
-    direction = r_sqrt_correction_beta2 * m_hat / (tl.sqrt(v) + eps)
-    param = param - lr * direction
+    m = beta1 * m + one_minus_beta1 * grad  # radam.opt:25
+    m_hat = inverse_correction_beta1 * m  # radam.opt:27
+    v = beta2 * v + one_minus_beta2 * grad * grad  # radam.opt:26
+    direction = r_sqrt_correction_beta2 * m_hat / (tl.sqrt(v) + eps)  # radam.opt:30
+    param = param - lr * direction  # radam.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -194,12 +194,12 @@ def radam_2_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # radam.opt:36
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    m_hat = inverse_correction_beta1 * m
-    param = param - lr * m_hat
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # radam.opt:25
+    m_hat = inverse_correction_beta1 * m  # radam.opt:27
+    param = param - lr * m_hat  # radam.opt:30
+    v = beta2 * v + one_minus_beta2 * grad * grad  # radam.opt:26
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -307,10 +307,10 @@ def radam_3_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = param - scalar
+    param = param - scalar  # radam.opt:30
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad
-    v = beta2 * v + one_minus_beta2 * grad * grad
+    m = beta1 * m + one_minus_beta1 * grad  # radam.opt:25
+    v = beta2 * v + one_minus_beta2 * grad * grad  # radam.opt:26
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -417,12 +417,12 @@ def radam_4_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    m_hat = inverse_correction_beta1 * m
-    v = beta2 * v + one_minus_beta2 * g * g
-    direction = r_sqrt_correction_beta2 * m_hat / (tl.sqrt(v) + eps)
-    param = param - lr * direction
+    g = grad + weight_decay * param  # radam.opt:24
+    m = beta1 * m + one_minus_beta1 * g  # radam.opt:25
+    m_hat = inverse_correction_beta1 * m  # radam.opt:27
+    v = beta2 * v + one_minus_beta2 * g * g  # radam.opt:26
+    direction = r_sqrt_correction_beta2 * m_hat / (tl.sqrt(v) + eps)  # radam.opt:30
+    param = param - lr * direction  # radam.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -539,11 +539,11 @@ def radam_5_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    m_hat = inverse_correction_beta1 * m
-    param = param - lr * m_hat
-    v = beta2 * v + one_minus_beta2 * g * g
+    g = grad + weight_decay * param  # radam.opt:24
+    m = beta1 * m + one_minus_beta1 * g  # radam.opt:25
+    m_hat = inverse_correction_beta1 * m  # radam.opt:27
+    param = param - lr * m_hat  # radam.opt:30
+    v = beta2 * v + one_minus_beta2 * g * g  # radam.opt:26
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -652,11 +652,11 @@ def radam_6_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param_new = param - scalar
+    param_new = param - scalar  # radam.opt:30
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    m = beta1 * m + one_minus_beta1 * g
-    v = beta2 * v + one_minus_beta2 * g * g
+    g = grad + weight_decay * param  # radam.opt:24
+    m = beta1 * m + one_minus_beta1 * g  # radam.opt:25
+    v = beta2 * v + one_minus_beta2 * g * g  # radam.opt:26
     tl.store(param_at + index, param_new, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)

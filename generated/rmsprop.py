@@ -71,13 +71,13 @@ def rmsprop_1_tile(
     v = tl.load(v_at + index, mask=inside).to(REAL)
     center = tl.load(center_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
+    g = grad + weight_decay * param  # rmsprop.opt:21
     factor = one_minus_alpha * g
-    v = alpha * v + factor * g
-    center = alpha * center + factor
-    n = g / (tl.sqrt(v - center * center) + eps)
-    buffer = momentum * buffer + n
-    param = param - lr * buffer
+    v = alpha * v + factor * g  # rmsprop.opt:22
+    center = alpha * center + factor  # rmsprop.opt:24
+    n = g / (tl.sqrt(v - center * center) + eps)  # rmsprop.opt:25
+    buffer = momentum * buffer + n  # rmsprop.opt:29
+    param = param - lr * buffer  # rmsprop.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     tl.store(center_at + index, center, mask=inside)
@@ -188,12 +188,12 @@ def rmsprop_2_tile(
     v = tl.load(v_at + index, mask=inside).to(REAL)
     center = tl.load(center_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
+    g = grad + weight_decay * param  # rmsprop.opt:21
     factor = one_minus_alpha * g
-    v = alpha * v + factor * g
-    center = alpha * center + factor
-    n = g / (tl.sqrt(v - center * center) + eps)
-    param = param - lr * n
+    v = alpha * v + factor * g  # rmsprop.opt:22
+    center = alpha * center + factor  # rmsprop.opt:24
+    n = g / (tl.sqrt(v - center * center) + eps)  # rmsprop.opt:25
+    param = param - lr * n  # rmsprop.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     tl.store(center_at + index, center, mask=inside)
@@ -297,11 +297,11 @@ def rmsprop_3_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    v = alpha * v + one_minus_alpha * g * g
-    n = g / (tl.sqrt(v) + eps)
-    buffer = momentum * buffer + n
-    param = param - lr * buffer
+    g = grad + weight_decay * param  # rmsprop.opt:21
+    v = alpha * v + one_minus_alpha * g * g  # rmsprop.opt:22
+    n = g / (tl.sqrt(v) + eps)  # rmsprop.opt:27
+    buffer = momentum * buffer + n  # rmsprop.opt:29
+    param = param - lr * buffer  # rmsprop.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
@@ -405,10 +405,10 @@ def rmsprop_4_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    v = alpha * v + one_minus_alpha * g * g
-    n = g / (tl.sqrt(v) + eps)
-    param = param - lr * n
+    g = grad + weight_decay * param  # rmsprop.opt:21
+    v = alpha * v + one_minus_alpha * g * g  # rmsprop.opt:22
+    n = g / (tl.sqrt(v) + eps)  # rmsprop.opt:27
+    param = param - lr * n  # rmsprop.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(v_at + index, v, mask=inside)
 

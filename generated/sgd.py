@@ -56,10 +56,10 @@ def sgd_1_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    buffer = momentum * buffer + scalar * g
-    direction = g + momentum * buffer
-    param = param - lr * direction
+    g = grad + weight_decay * param  # sgd.opt:20
+    buffer = momentum * buffer + scalar * g  # sgd.opt:22
+    direction = g + momentum * buffer  # sgd.opt:23
+    param = param - lr * direction  # sgd.opt:23
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -151,9 +151,9 @@ def sgd_2_tile(
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    buffer = momentum * buffer + scalar * g
-    param = param - lr * buffer
+    g = grad + weight_decay * param  # sgd.opt:20
+    buffer = momentum * buffer + scalar * g  # sgd.opt:22
+    param = param - lr * buffer  # sgd.opt:23
     tl.store(param_at + index, param, mask=inside)
     tl.store(buffer_at + index, buffer, mask=inside)
 
@@ -243,8 +243,8 @@ def sgd_3_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad + weight_decay * param
-    param = param - lr * g
+    g = grad + weight_decay * param  # sgd.opt:20
+    param = param - lr * g  # sgd.opt:23
     tl.store(param_at + index, param, mask=inside)
 
 

@@ -47,10 +47,10 @@ def signsgd_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # signsgd.opt:17
     grad = grad_scale * grad
-    direction = sign(grad)
-    param = param - lr * direction
+    direction = sign(grad)  # signsgd.opt:14
+    param = param - lr * direction  # signsgd.opt:14
     tl.store(param_at + index, param, mask=inside)
 
 

@@ -50,11 +50,11 @@ def signum_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = one_minus_lr_weight_decay * param
+    param = one_minus_lr_weight_decay * param  # signsgd.opt:33
     grad = grad_scale * grad
-    m = momentum * m + one_minus_momentum * grad
-    direction = sign(m)
-    param = param - lr * direction
+    m = momentum * m + one_minus_momentum * grad  # signsgd.opt:29
+    direction = sign(m)  # signsgd.opt:30
+    param = param - lr * direction  # signsgd.opt:30
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
 

@@ -67,9 +67,9 @@ def stable_adamw_1_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    m = scalar * m + one_minus_beta1_over_correction_beta1 * grad
+    m = scalar * m + one_minus_beta1_over_correction_beta1 * grad  # stableadamw.opt:18
     grad_squared = grad * grad
-    v = scalar_2 * v + one_minus_beta2_over_correction_beta2 * grad_squared
+    v = scalar_2 * v + one_minus_beta2_over_correction_beta2 * grad_squared  # stableadamw.opt:19
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     sum_part = grad_squared / tl.maximum(v, eps_pow_two, propagate_nan=tl.PropagateNan.ALL)
@@ -179,9 +179,9 @@ def stable_adamw_2_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = term * param
-    direction = m / excess / (tl.sqrt(v) + eps)
-    param = param - lr * direction
+    param = term * param  # stableadamw.opt:24
+    direction = m / excess / (tl.sqrt(v) + eps)  # stableadamw.opt:21
+    param = param - lr * direction  # stableadamw.opt:21
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -215,6 +215,7 @@ def stable_adamw_2(
     lr = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
     sum_ = tl.load(values + tensor).to(REAL)
+    # stableadamw.opt:20
     excess = tl.maximum(1.0, tl.sqrt(inverse_numel * sum_), propagate_nan=tl.PropagateNan.ALL)
     term = 1.0 - lr_weight_decay / excess
     full = begin + (end - begin) // BLOCK * BLOCK

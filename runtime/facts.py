@@ -10,6 +10,7 @@ Also what can be read off a generated `host` itself: which facts its answer depe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from .random import hash32
@@ -19,7 +20,7 @@ class Facts:
     """One tensor's facts. Shape and name are fixed, the others are set anew for every call."""
 
     __slots__ = (
-        "base_lr", "cols", "first", "grad_scale", "index", "lr", "name", "ndim", "numel",
+        "base_lr", "cols", "first", "grad_scale", "homes", "index", "lr", "name", "ndim", "numel",
         "optimizer", "role", "rows", "seed", "shape", "sound", "t",
     )  # fmt: skip
     worker, workers = 0, 1
@@ -40,11 +41,16 @@ class Facts:
         self.grad_scale = 1.0
         self.lr = self.base_lr = 0.0
         self.seed = 0
+        self.homes: dict[str, Mapping[str, object]] = {}  # where states are kept, by level
         self.sound: object = None  # what `allocate` last found right
 
     def size(self, axis: int) -> int:
         """The length of one axis."""
         return self.shape[axis]
+
+    def lacks(self, state: str, level: str) -> bool:
+        """Whether a state of the tensor, its group or all is not there yet."""
+        return state not in self.homes[level]
 
     @property
     def lr_scale(self) -> float:
@@ -65,7 +71,7 @@ class Facts:
 UNIFORM = frozenset(
     "t first grad_scale lr base_lr lr_scale ndim rows cols numel role worker workers".split()
 )
-_SINGULAR = frozenset({"name", "shape", "size", "rounding_key", "index", "role_of"})
+_SINGULAR = frozenset({"name", "shape", "size", "lacks", "rounding_key", "index", "role_of"})
 
 
 @cache

@@ -144,7 +144,7 @@ class CompiledOptimizer(Optimizer):
                     continue
                 answer = known.get(key(fact)) if read is not None else None
                 if answer is None:
-                    answer = known[key(fact)] = self.host(hypers, fact, self._hosts(param, group))
+                    answer = known[key(fact)] = self.host(hypers, fact, self._hosts(fact))
                 yield _Decision(param, grad, group, fact, answer)
             index += len(group["params"])
 
@@ -168,19 +168,15 @@ class CompiledOptimizer(Optimizer):
         fact.seed = group.get("seed", 0)
         fact.lr = hypers.get("lr", 0.0)
         fact.base_lr = float(group.get("initial_lr", fact.lr))
+        fact.homes = {"global": self.param_groups[0], "group": group, "tensor": state or {}}
         return fact
 
-    def _hosts(self, param: Tensor, group: dict[str, Any]) -> dict[str, float]:
+    def _hosts(self, fact: Facts) -> dict[str, Any]:
         """The states that live on the host, of this tensor, its group, and all."""
-        homes = {
-            "global": self.param_groups[0],
-            "group": group,
-            "tensor": self.state.get(param) or {},
-        }
         return {
-            name: homes[level][name]
+            name: fact.homes[level][name]
             for name, level in self.host_states.items()
-            if name in homes[level]
+            if name in fact.homes[level]
         }
 
     def _commit(self, decided: Sequence[_Decision]) -> list[Bucket]:

@@ -7,6 +7,7 @@ broadcasting needs no thought; a reduction takes each cell of its argument once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ def host(expr: Expr, world: World, lets: dict[str, Expr]) -> float:
     raise AssertionError(expr)
 
 
-def cells(level: Level, shape: tuple[int, int], size: float | None = None) -> Array:
+def cells(level: Level, shape: tuple[int, int], sizes: Sequence[float] = ()) -> Array:
     """The cell number of every element."""
     rows, cols = shape
     flat = np.arange(rows * cols).reshape(shape)
@@ -57,9 +58,12 @@ def cells(level: Level, shape: tuple[int, int], size: float | None = None) -> Ar
         case "cols":
             return flat % cols
         case "heads":
-            return flat // (rows * cols // int(size or 1))
+            return flat // (rows * cols // int(sizes[0]))
         case "chunks":
-            return flat // int(size or 1)
+            return flat // int(sizes[0])
+        case "tiles":
+            height, width = map(int, sizes)
+            return flat // cols // height * -(-cols // width) + flat % cols // width
         case _:
             return np.zeros(shape, dtype=int)
 
@@ -133,16 +137,16 @@ def values(
     return found
 
 
-def _size(level: Level, world: World, lets: dict[str, Expr]) -> float | None:
-    return host(level.args[0], world, lets) if level.args else None
+def _sizes(level: Level, world: World, lets: dict[str, Expr]) -> list[float]:
+    return [host(arg, world, lets) for arg in level.args]
 
 
 def _reduction(node: Node, x: Array, world: World, lets: dict[str, Expr]) -> Array:
     if x.ndim == 2 and x.shape != world.shape:
         return np.asarray(_REDUCE[node.op](x))  # a matrix of a shape of its own, to one value
     x = np.broadcast_to(np.asarray(x, dtype=float), world.shape)
-    fine = cells(node.args[0].level, world.shape, _size(node.args[0].level, world, lets))
-    coarse = cells(node.level, world.shape, _size(node.level, world, lets))
+    fine = cells(node.args[0].level, world.shape, _sizes(node.args[0].level, world, lets))
+    coarse = cells(node.level, world.shape, _sizes(node.level, world, lets))
     _, first = np.unique(fine, return_index=True)
     keys, taken = coarse.ravel()[first], x.ravel()[first]
     result = np.empty(world.shape)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-LEVELS = ("global", "tensor", "rows", "cols", "chunks(7)", "element")
+LEVELS = ("global", "tensor", "rows", "cols", "chunks(7)", "tiles(2, 3)", "element")
 _BELOW = {
     "global": {"global"},
     "tensor": {"global", "tensor"},
     "rows": {"global", "tensor", "rows"},
     "cols": {"global", "tensor", "cols"},
     "chunks(7)": {"global", "tensor", "chunks(7)"},
+    "tiles(2, 3)": {"global", "tensor", "tiles(2, 3)"},
     "element": set(LEVELS),
 }
 _UNARY = ("tanh({})", "abs({})", "-({})", "sqrt(abs({}))", "sigmoid({})", "({})^2", "exp(-abs({}))",

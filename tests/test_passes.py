@@ -34,8 +34,8 @@ def world(program: Program, shape: tuple[int, int], seed: int) -> World:
     lets = dict(program.lets)
 
     def content(stream: Stream) -> np.ndarray:
-        args = stream.level.args
-        at = cells(stream.level, shape, host(args[0], bare, lets) if args else None)
+        sizes = [host(arg, bare, lets) for arg in stream.level.args]
+        at = cells(stream.level, shape, sizes)
         return random.normal(size=at.max() + 1)[at]
 
     return World({s.name: content(s) for s in program.streams}, names, shape)

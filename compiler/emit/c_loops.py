@@ -4,8 +4,9 @@
         double norm_total = 0; for (...) ...               a round, its lines per cell
         for (...) param_at[i] = ...                        the last round
 
-A tile of a matrix is walked row by row. Loops that sum go over tiles of `TILE` elements in REAL, whose sums are added in double: a fixed
-order whatever the number of threads. Columns, which are not consecutive: `c_strips.py`.
+A tile of a matrix is walked row by row. Loops that sum go over pieces of `TILE` elements in REAL,
+whose sums are added in double: a fixed order whatever the number of threads. Columns, which are not
+consecutive: `c_strips.py`.
 """
 
 from __future__ import annotations

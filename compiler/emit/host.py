@@ -120,6 +120,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
         case "member", (x, *words):
             inside = ", ".join(map(python, words)) + ("," if len(words) == 1 else "")
             return f"{_wrap(x, 5)} in ({inside})", 4
+        case "lacks", (Const(value=str() as name), Const(value=str() as level)):
+            return f'fact.lacks("{name}", "{level}")', 10
         case "index", (values, place):
             return f"{_wrap(values, 10)}[{python(place)}]", 10
         case "length", (values,):

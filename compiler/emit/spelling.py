@@ -42,6 +42,15 @@ def _spell(
         known[part] = term
 
 
+def commented(code: list[str], where: str, indent: int = 4) -> list[str]:
+    """Statements with the place in the spec behind the last one, or above where it does not fit."""
+    if not where:
+        return code
+    if indent + len(code[-1]) + len(where) + 4 <= WIDTH:
+        return [*code[:-1], f"{code[-1]}  # {where}"]
+    return [f"# {where}", *code]
+
+
 def fitted(text: str, indent: int = 4) -> list[str]:
     """A statement; a call that is too long has its arguments on lines of their own."""
     opening = _last_bracket(text)

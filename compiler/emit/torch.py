@@ -28,7 +28,7 @@ from .expressions import expression
 from .layout import WIDTH, call, lines
 from .names import identifier
 from .render import render
-from .spelling import fitted, spell
+from .spelling import commented, fitted, spell
 from .syntaxes import TORCH
 
 _COMPACT = frozenset({"heads", "chunks", "tiles"})
@@ -128,8 +128,8 @@ class _Writer:
     def _line(self, line: Line) -> list[str]:
         if line.node.op in REDUCTIONS:
             text = f"{line.name} = {self._reduced(line.node)}"
-            return _commented(fitted(text), line.where)
-        return _commented(
+            return commented(fitted(text), line.where)
+        return commented(
             spell(line.name, line.node, self._names(line.node.level), TORCH), line.where
         )
 
@@ -227,10 +227,3 @@ def _doc(step: PlanStep) -> str:
             return f"What is computed per {level.kind} after a pass."
         case MatrixStep():
             return "Matrix products on stacks of equal shape."
-
-
-def _commented(code: list[str], where: str) -> list[str]:
-    """The place in the spec behind the last line, if it fits."""
-    if where and len(code[-1]) + len(where) + 4 + 4 <= WIDTH:
-        return [*code[:-1], f"{code[-1]}  # {where}"]
-    return code

@@ -1,10 +1,11 @@
-"""What all sweeps over cells have in common: streams with one value per cell, the lines between two
-rounds, and which totals are collected per element and which per cell.
+"""What all sweeps over cells have in common: streams with one value per cell, the rounds and the
+lines between them, and which totals are collected per element and which per cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ..ir import Store, Stream
 from ..plan import Plan, Sweep
@@ -12,9 +13,9 @@ from .body import Body, Line, Round, stream_of
 from .expressions import expression
 from .spelling import fitted
 from .syntaxes import TRITON
-from .triton_frame import Frame, address, barrier, size_name
-from .triton_partials import Total, slot_name
-from .triton_tile import shape_names
+from .triton_frame import Frame, Tile, address, barrier, size_names
+from .triton_partials import NEUTRAL, Total, collect, slot_name
+from .triton_tile import Geometry, TileWriter, shape_names
 
 
 def open_frame(frame: Frame, sweep: Sweep, shape: set[str]) -> list[Stream]:
@@ -25,8 +26,8 @@ def open_frame(frame: Frame, sweep: Sweep, shape: set[str]) -> list[Stream]:
     frame.open_streams(streams)
     others = [s for s in fine if s.level != sweep.cell]
     wanted = shape | shape_names(frame.plan, others)
-    if sweep.cell is not None and sweep.cell.args:
-        wanted.add(size_name(frame.plan, sweep.cell))
+    if sweep.cell is not None:
+        wanted.update(size_names(frame.plan, sweep.cell))
     frame.open_shape(wanted)
     frame.open_numbers()
     return fine
@@ -76,6 +77,59 @@ def cell_names(body: Body) -> list[str]:
     for walk in body.rounds:
         names += [line.name for line in (*walk.reductions, *walk.cell_lines)]
     return names
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How a kernel goes over a cell's elements: `loops` are statements that repeat (or guard) the
+    call of a tile function, with its first two arguments; `shape` is that of the tile's lanes.
+    `cell` numbers the cell (or cells side by side), `mask` and `taken` leave out those that are
+    not there."""
+
+    name: str
+    doc: str
+    geometry: Geometry
+    shape: str
+    loops: tuple[tuple[str, tuple[str, str]], ...]
+    cell: str = "cell"
+    mask: str = ""
+    taken: str = "{0}"
+
+
+def whole_cell(
+    frame: Frame, sweep: Sweep, walk: Walk, totals: Sequence[Total]
+) -> tuple[list[str], list[Tile]]:
+    """All lines of one cell, from its loads to its stores, and the tile function of each round."""
+    tiles: list[Tile] = []
+    lines = load_cells(frame, walk.cell, walk.mask)
+    lines += compute_cells(frame, frame.body.cell_lines)
+    element, cell = split(sweep)
+    swept = [total for total in totals if total.shape == walk.shape]
+    every = frame.body.rounds
+    for k, one in enumerate(every):
+        ends = k == len(every) - 1
+        made = [Total(r.name, r.node.op, r.node.args[0], walk.shape) for r in one.reductions]
+        goals, written = made + (swept if ends else []), element if ends else []
+        writer = TileWriter(frame, walk.geometry)
+        writer.open(streams_of(frame.plan, one, written))
+        writer.load(one.loads)
+        writer.compute(one.lines)
+        writer.store(written)
+        title = f"{walk.name}_tile" if len(every) == 1 else f"{walk.name}_round_{k + 1}"
+        tile = writer.finish(title, walk.doc, goals)
+        tiles.append(tile)
+        lines += [total.begin() for total in made]
+        for head, bounds in walk.loops:
+            lines += [head, *collect(tile, goals, bounds, 4, 8)]
+        lines += [f"{total.name} = {total.result()}" for total in made]
+        lines += compute_cells(frame, one.cell_lines)
+    lines += cell_barrier(sweep, every)
+    lines += store_cells(frame, cell, walk.cell, walk.mask)
+    for total in totals:
+        if total.shape != walk.shape:
+            value = expression(total.value, frame.body.names, TRITON)
+            lines.append(total.take(walk.taken.format(value, NEUTRAL[total.kind])))
+    return lines, tiles
 
 
 def streams_of(plan: Plan, walk: Round, stores: Sequence[Store]) -> list[Stream]:

@@ -8,7 +8,8 @@ the pass.
 
 Later rounds load a cell again, from the cache. A cell of a small constant length (a block of a
 quantized state) is one tile: loaded once, kept in registers, and with one warp to a cell the
-reductions need no shared memory. Columns are strided: see `triton_columns.py`.
+reductions need no shared memory. Columns are strided: see `triton_columns.py`; tiles of a matrix
+are in `triton_matrix_tiles.py`.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from dataclasses import replace
 from ...dsl.levels import Level
 from ..plan import Plan, Sweep
 from .body import cell_size, sweep_body
-from .expressions import expression
 from .syntaxes import TRITON
 from .triton_cell_parts import (
+    Walk,
     cell_barrier,
     cell_names,
-    compute_cells,
     indented,
     load_cells,
     open_frame,
     split,
     store_cells,
-    streams_of,
+    whole_cell,
     zones,
 )  # fmt: skip
 from .triton_columns import columns_kernel
-from .triton_frame import Frame, KernelText, Tile, kernel_text, size_name
-from .triton_partials import Total, collect, write
+from .triton_frame import Frame, KernelText, kernel_text, size_name
+from .triton_matrix_tiles import tiles_kernel
+from .triton_partials import collect, write
 from .triton_tile import INSIDE, LINE, Geometry, TileWriter, contiguous
 
 _LARGEST_TILE = 4096
@@ -47,11 +48,11 @@ def cell_kernel(
     assert sweep.cell is not None
     if sweep.cell.kind == "cols":
         return columns_kernel(plan, sweep, name, doc, values, partials)
+    if sweep.cell.kind == "tiles":
+        return tiles_kernel(plan, sweep, name, doc, values, partials)
     if tile_length(sweep.cell):
         return _small(plan, sweep, name, doc, values, partials)
-    if sweep.cell.kind in ("rows", "heads", "chunks"):
-        return _long(plan, sweep, name, doc, values, partials)
-    raise NotImplementedError(f"a sweep over {sweep.cell.kind}")
+    return _long(plan, sweep, name, doc, values, partials)
 
 
 def tile_length(cell: Level) -> int:
@@ -125,41 +126,19 @@ def _long(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
     frame.lines.append(f"length = {length}")
     if not length.isdigit():
         frame.lines += ["if ALIGNED:", "    length = tl.multiple_of(length, 16)"]
-    element, cell = split(sweep)
     totals = zones(sweep, "[BLOCK]", "()")
-    swept = [total for total in totals if total.shape != "()"]
     frame.names += ["first", "last", *cell_names(frame.body)]
-    tiles: list[Tile] = []
-    inner = load_cells(frame, "cell")
-    inner += compute_cells(frame, frame.body.cell_lines)
-    rounds = frame.body.rounds
-    for k, walk in enumerate(rounds):
-        ends = k == len(rounds) - 1
-        made = [Total(r.name, r.node.op, r.node.args[0], "[BLOCK]") for r in walk.reductions]
-        goals = made + (swept if ends else [])
-        written = element if ends else []
-        writer = TileWriter(frame, replace(LINE, level=sweep.cell))
-        writer.open(streams_of(plan, walk, written))
-        writer.load(walk.loads)
-        writer.compute(walk.lines)
-        writer.store(written)
-        title = f"{name}_tile" if len(rounds) == 1 else f"{name}_round_{k + 1}"
-        whole = "all of it where `end` is None."
-        tile = writer.finish(title, f"One tile of a cell of `{name}`; {whole}", goals)
-        tiles.append(tile)
-        inner += [total.begin() for total in made]
-        inner.append("for start in range(first, full, BLOCK):")
-        inner += collect(tile, goals, ("start", "None"), 4, 8)
-        inner.append("if full < last:")
-        inner += collect(tile, goals, ("full", "last"), 4, 8)
-        inner += [f"{total.name} = {total.result()}" for total in made]
-        inner += compute_cells(frame, walk.cell_lines)
-    inner += cell_barrier(sweep, rounds)
-    inner += store_cells(frame, cell, "cell")
-    for total in totals:
-        if total.shape == "()":
-            value = expression(total.value, frame.body.names, TRITON)
-            inner.append(total.take(value))
+    walk = Walk(
+        name,
+        f"One tile of a cell of `{name}`; all of it where `end` is None.",
+        replace(LINE, level=sweep.cell),
+        "[BLOCK]",
+        (
+            ("for start in range(first, full, BLOCK):", ("start", "None")),
+            ("if full < last:", ("full", "last")),
+        ),
+    )
+    inner, tiles = whole_cell(frame, sweep, walk, totals)
     body = [
         "task = tasks + 3 * tl.program_id(0)",
         "tensor = tl.load(task)",

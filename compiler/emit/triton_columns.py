@@ -13,26 +13,13 @@ from __future__ import annotations
 
 from ..plan import Plan, Sweep
 from .body import sweep_body
-from .expressions import expression
 from .syntaxes import TRITON
-from .triton_cell_parts import (
-    cell_barrier,
-    cell_names,
-    compute_cells,
-    indented,
-    load_cells,
-    open_frame,
-    split,
-    store_cells,
-    streams_of,
-    zones,
-)  # fmt: skip
-from .triton_frame import Frame, KernelText, Tile, kernel_text
-from .triton_partials import NEUTRAL, Total, collect, write
-from .triton_tile import Geometry, TileWriter, contiguous, lanes
+from .triton_cell_parts import Walk, cell_names, indented, open_frame, whole_cell, zones
+from .triton_frame import Frame, KernelText, kernel_text
+from .triton_partials import write
+from .triton_tile import Geometry, contiguous, lanes
 
 _COLUMNS = 64
-_MASK = ", mask=here"
 
 
 def columns_kernel(
@@ -51,41 +38,26 @@ def columns_kernel(
         ),
         sweep.cell,
         "{0}[None, :]",
+        row="lines[:, None] + 0 * columns[None, :]",
+        column="columns[None, :] + 0 * lines[:, None]",
     )
-    element, cell = split(sweep)
     square, line = f"[BLOCK // {_COLUMNS}, {_COLUMNS}]", f"[{_COLUMNS}]"
     totals = zones(sweep, square, line)
-    swept = [total for total in totals if total.shape == square]
     frame.names += ["columns", "here", *cell_names(frame.body)]
-    inner = load_cells(frame, "columns", _MASK)
-    inner += compute_cells(frame, frame.body.cell_lines)
-    tiles: list[Tile] = []
-    rounds = frame.body.rounds
-    for k, walk in enumerate(rounds):
-        ends = k == len(rounds) - 1
-        made = [Total(r.name, r.node.op, r.node.args[0], square) for r in walk.reductions]
-        goals, written = made + (swept if ends else []), element if ends else []
-        writer = TileWriter(frame, geometry)
-        writer.open(streams_of(plan, walk, written))
-        writer.load(walk.loads)
-        writer.compute(walk.lines)
-        writer.store(written)
-        title = f"{name}_tile" if len(rounds) == 1 else f"{name}_round_{k + 1}"
-        tile = writer.finish(title, f"One tile of `{name}`; all of it where `end` is None.", goals)
-        tiles.append(tile)
-        inner += [total.begin() for total in made]
-        inner.append(f"for start in range(0, full, BLOCK // {_COLUMNS}):")
-        inner += collect(tile, goals, ("start", "None"), 4, 8)
-        inner.append(f"for start in range(full, rows, BLOCK // {_COLUMNS}):")
-        inner += collect(tile, goals, ("start", "rows"), 4, 8)
-        inner += [f"{total.name} = {total.result()}" for total in made]
-        inner += compute_cells(frame, walk.cell_lines)
-    inner += cell_barrier(sweep, rounds)
-    inner += store_cells(frame, cell, "columns", _MASK)
-    for total in totals:
-        if total.shape == line:
-            value = expression(total.value, frame.body.names, TRITON)
-            inner.append(total.take(f"tl.where(here, {value}, {NEUTRAL[total.kind]})"))
+    walk = Walk(
+        name,
+        f"One tile of `{name}`; all of it where `end` is None.",
+        geometry,
+        square,
+        (
+            (f"for start in range(0, full, BLOCK // {_COLUMNS}):", ("start", "None")),
+            (f"for start in range(full, rows, BLOCK // {_COLUMNS}):", ("start", "rows")),
+        ),
+        "columns",
+        ", mask=here",
+        "tl.where(here, {0}, {1})",
+    )
+    inner, tiles = whole_cell(frame, sweep, walk, totals)
     body = [
         "task = tasks + 3 * tl.program_id(0)",
         "tensor = tl.load(task)",

@@ -21,7 +21,7 @@ from ..plan import Plan, Slot
 from .body import Body, Line, identifier_of, stream_of
 from .layout import WIDTH, call, lines
 from .render import render
-from .spelling import fitted, spell
+from .spelling import commented, fitted, spell
 from .syntaxes import TRITON, TRITON_FUNCTIONS
 from .words import wrapped
 
@@ -111,7 +111,8 @@ class Frame:
 
     def statement(self, line: Line, indent: int = 4) -> list[str]:
         """One value's own line."""
-        return spell(line.name, line.node, self.body.names, TRITON, indent)
+        code = spell(line.name, line.node, self.body.names, TRITON, indent)
+        return commented(code, line.where, indent)
 
     # ------------------------------------------------------------ addresses
 

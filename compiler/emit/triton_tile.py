@@ -25,7 +25,7 @@ from ..plan import Plan
 from .body import Line, stream_of
 from .expressions import expression
 from .layout import WIDTH
-from .spelling import fitted, spell
+from .spelling import commented, fitted, spell
 from .syntaxes import TRITON
 from .triton_frame import (
     CONSTANTS,
@@ -98,7 +98,8 @@ class TileWriter:
 
     def compute(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            self.lines += spell(line.name, line.node, self.names, TRITON)
+            code = spell(line.name, line.node, self.names, TRITON)
+            self.lines += commented(code, line.where)
 
     def masked(self, results: Sequence[tuple[str, str, Node]]) -> None:
         """(name, kind of reduction, value): the values, neutral where the tile leaves the cell."""
@@ -214,9 +215,13 @@ def _places(plan: Plan, geometry: Geometry, levels: Iterable[Level]) -> list[str
             lines.append(f"{name} = {inside}")
         elif level.kind in ("heads", "chunks"):
             size = size_name(plan, level)
-            lines += _numbered(name, level, size) if not geometry.row else [
-                f"{name} = index // {f'(numel // {size})' if level.kind == 'heads' else size}"
-            ]
+            lines += (
+                _numbered(name, level, size)
+                if not geometry.row
+                else [
+                    f"{name} = index // {f'(numel // {size})' if level.kind == 'heads' else size}"
+                ]
+            )
     return lines
 
 

@@ -15,7 +15,7 @@ from ...dsl.levels import ELEMENT, GLOBAL, Level
 from ...dsl.model import Const, Read, Rounding, Storage, constant
 from ...dsl.source import Source, Span
 from ..codecs import CODECS, SMALLEST_SCALE, Codec
-from ..ir import Graph, Node, Program, Store, Stream
+from ..ir import GUARD, Graph, Node, Program, Store, Stream
 
 _NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
 ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=_NOWHERE)
@@ -92,7 +92,7 @@ def _coded(stream: Stream, codec: Codec) -> list[Stream]:
 
 def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
     codes, scales = _coded(old.stream, codec)
-    value = old.value
+    guards, value = _guards(old.value)
     if value.level != ELEMENT:
         value = graph.node("spread", value, level=ELEMENT)
     largest = graph.node("max", graph.node("abs", value), level=_blocks(codec))
@@ -107,7 +107,25 @@ def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
     inverse.label = f"{old.stream.name}_per_scale"
     code = codec.encode(graph, graph.node("mul", value, inverse))
     code.label = f"{old.stream.name}_code"
-    return [Store(codes, code), Store(scales, scale)]
+    return [_kept(graph, Store(codes, code), guards), _kept(graph, Store(scales, scale), guards)]
+
+
+def _guards(value: Node) -> tuple[list[Node], Node]:
+    """The guards around what is stored, and that itself, where the old value is a stored one."""
+    guards: list[Node] = []
+    while value.attr == GUARD:
+        guards.append(value.args[0])
+        value = value.args[1]
+    return guards, value
+
+
+def _kept(graph: Graph, new: Store, guards: list[Node]) -> Store:
+    """A store that leaves what is there, bit by bit, where a guard does not hold."""
+    stream, value = new.stream, new.value
+    old = graph.node("load", attr=stream.name, level=stream.level)
+    for guard in guards:
+        value = graph.node("where", guard, value, old, level=stream.level, attr=GUARD)
+    return Store(stream, value)
 
 
 # ---------------------------------------------------------------- rounding of the parameter
