@@ -63,7 +63,7 @@ def assemble(
     warps: int = 4,
     aligned: bool = True,
 ) -> Assembly:
-    """Compile a generated kernel (a `triton.jit` function whose arguments are this project's tables)
+    """Compile a generated kernel (a `triton.jit` function whose arguments are the runtime's tables)
     for parameters and gradients of `dtypes` and a target such as sm_90 or gfx942."""
     param, grad = dtypes
     real = "float64" if param == "float64" else "float32"

@@ -6,8 +6,8 @@
     report.barriers, report.registers
 
 A sweep's fast path is its innermost loops: they run over full tiles, without masks. All else (the
-reads of tables, the tail of a tensor) is counted apart. ptxas may unroll a loop; the intermediate PTX is
-not unrolled, so the ratio of the bytes both move tells how often.
+reads of tables, the tail of a tensor) is counted apart. ptxas may unroll a loop; the PTX before it
+is not unrolled, so the ratio of the bytes both move tells how often.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Codec:
 
 
 def dynamic8(block: int = 256, signed: bool = True) -> Codec:
-    """8 bits: a sign, an exponent of ten in unary, and a linear fraction in the bits that remain."""
+    """8 bits: a sign, an exponent of ten in unary, a linear fraction in the bits that remain."""
     if signed:
         return Codec("dynamic8", block, 127, _decode_signed, _encode_signed)
     return Codec("dynamic8 unsigned", block, 0, _decode_unsigned, _encode_unsigned)

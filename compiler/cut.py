@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .ir import REDUCTIONS, Graph, Node, Store, Stream, ordered
 from .plan import Slot
-from .sequence import Sequence
+from .sequence import Sequence, sweep_over
 
 
 class CannotSchedule(Exception):
@@ -49,7 +49,8 @@ class Cut:
             stored = self.stored(node, k)
             if stored is not None:
                 return self.graph.node("fresh", attr=stored, level=node.level)
-            if node.level.is_cells and self._reduces(node):
+            made = sweep_over(self.sequence.cells, node.level, ready)
+            if node.level.is_cells and made < k and self._reduces(node):
                 return self.buffer(node)
         if node in self.sequence.region:
             return self.buffer(node)

@@ -1,4 +1,4 @@
-"""From a spec to a class in memory, or to a file: what `stepc.compile` and the command line call."""
+"""From a spec to a class in memory, or to a file: what `stepc.compile` and the commands call."""
 
 from __future__ import annotations
 

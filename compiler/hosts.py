@@ -7,29 +7,31 @@ host states and host locals, and printed as Python in the generated class.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..dsl.levels import GLOBAL, TENSOR, Level
 from ..dsl.model import Apply, Const, Expr, Read, constant, walk
 
 _UNIFORM_FACTS = frozenset({"t", "first", "grad_scale", "lr_scale", "base_lr", "worker", "workers"})
 
-_FOLD: dict[str, Callable[..., float | bool]] = {
-    "neg": lambda a: -a,
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "mod": lambda a, b: a % b,
-    "pow": lambda a, b: a**b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "not": lambda a: not a,
+_FOLD: dict[str, Callable[..., Any]] = {
+    "neg": operator.neg,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "mod": operator.mod,
+    "pow": operator.pow,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "not": operator.not_,
     "sqrt": math.sqrt,
     "exp": math.exp,
     "log": math.log,
@@ -101,7 +103,9 @@ def fold(expr: Expr) -> Expr:
 
 
 def _is(expr: Expr, number: float) -> bool:
-    return isinstance(expr, Const) and not isinstance(expr.value, (bool, str)) and expr.value == number
+    if not isinstance(expr, Const) or isinstance(expr.value, bool | str):
+        return False
+    return expr.value == number
 
 
 def _identity(expr: Apply) -> Expr:

@@ -57,7 +57,12 @@ class Graph:
         self._known: dict[tuple[object, ...], Node] = {}
 
     def node(
-        self, op: str, *args: Node, level: Level | None = None, attr: object = None, span: Span | None = None
+        self,
+        op: str,
+        *args: Node,
+        level: Level | None = None,
+        attr: object = None,
+        span: Span | None = None,
     ) -> Node:
         """The node for `op(args)`; its level is the join of its arguments' unless given."""
         if level is None:
@@ -81,7 +86,9 @@ class Graph:
             args = tuple(new[arg] for arg in node.args)
             rebuilt = node
             if any(a is not b for a, b in zip(args, node.args, strict=True)):
-                rebuilt = self.node(node.op, *args, level=node.level, attr=node.attr, span=node.span)
+                rebuilt = self.node(
+                    node.op, *args, level=node.level, attr=node.attr, span=node.span
+                )
                 rebuilt.label = rebuilt.label or node.label
             result = rule(rebuilt)
             if result is not node:
@@ -142,7 +149,7 @@ class Program:
     lets: tuple[tuple[str, model.Expr], ...] = ()  # host locals, in order
     host_stores: tuple[tuple[str, model.Expr], ...] = ()  # host states and their new values
     counts: bool = True  # False: the call was skipped, t stays
-    rounding: model.Rounding = model.Rounding()
+    rounding: model.Rounding = field(default_factory=model.Rounding)
 
     def stream(self, name: str) -> Stream:
         return next(stream for stream in self.streams if stream.name == name)

@@ -1,7 +1,7 @@
 """What the names of a step stand for at one point of it, as far as the host knows them.
 
     beta = lerp(beta1, 1, t / 100)      a host local: an expression, named in the generated code
-    when t > 10: scale = 2              only host locals are assigned: scale = select(t > 10, 2, ...)
+    when t > 10: scale = 2              no path of its own: scale = select(t > 10, 2, ...)
     per hessian_blocks                  a partition: the level that this path's decisions choose
 
 Host values stay expressions over hypers, facts and host states. Device values are `trace`'s.

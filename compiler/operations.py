@@ -20,7 +20,7 @@ from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
 from .hosts import apply
-from .ir import Graph, Node
+from .ir import REDUCTIONS, Graph, Node, ordered
 from .names import Names
 
 _REDUCTIONS = frozenset(
@@ -32,7 +32,7 @@ _ELEMENTARY = frozenset(
         "neg", "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge",
         "and", "or", "not", "where", "sqrt", "rsqrt", "exp", "log", "abs", "sign", "sign_bit",
         "maximum", "minimum", "clamp", "floor", "ceil", "round", "tanh", "sigmoid", "softplus",
-        "atan2", "sin", "cos", "erf", "log2", "exp2", "cbrt",
+        "atan2", "sin", "cos", "tan", "atan", "erf", "log2", "exp2", "cbrt",
     }
 )  # fmt: skip
 
@@ -76,14 +76,17 @@ class Operations:
             w = self.names.host(weight)
             keep = apply("sub", constant(1, weight.span), w)
             return self._add(
-                self._mul(self._operand(keep, weight.span), a), self._mul(self._operand(w, weight.span), b)
+                self._mul(self._operand(keep, weight.span), a),
+                self._mul(self._operand(w, weight.span), b),
             )
         w_node = self.value(weight)
         return self._add(a, self._mul(w_node, self.graph.node("sub", b, a)))
 
     def _matrix_level(self, level: Level) -> Level:
         """matrix(rows, cols) is the parameter's own shape: an element level like any other."""
-        facts = [arg.name if isinstance(arg, Read) and arg.kind == "fact" else "" for arg in level.args]
+        facts = [
+            arg.name if isinstance(arg, Read) and arg.kind == "fact" else "" for arg in level.args
+        ]
         if level.kind == "matrix" and facts == ["rows", "cols"]:
             return ELEMENT
         return self.names.level(level)
@@ -91,6 +94,17 @@ class Operations:
     # ------------------------------------------------------------ reductions
 
     def _reduction(self, expr: Apply, per: Level) -> Node:
+        result = self._reduced_value(expr, per)
+        x = self.value(expr.args[0])
+        subject = (x.label or str(x.attr or "")).rpartition(".")[2] if x.op != "operand" else ""
+        if subject.isidentifier():  # what is reduced names the sum below the root or quotient
+            word = "square_sum" if expr.op in ("norm", "rms") else expr.op
+            for node in ordered([result]):
+                if node.op in REDUCTIONS and not node.label and node.args[0].op != "spread":
+                    node.label = f"{subject}_{'sum' if word == 'mean' else word}"
+        return result
+
+    def _reduced_value(self, expr: Apply, per: Level) -> Node:
         x = self._cells_of(expr.args[0])
         op, span = expr.op, expr.span
         if op == "dot":
@@ -107,9 +121,13 @@ class Operations:
             case "mean":
                 return self._number(x) if same else self._mean(x, per, span)
             case "norm":
-                return self._sqrt(self._square(x) if same else self._sum(self._square(x), per, span))
+                return self._sqrt(
+                    self._square(x) if same else self._sum(self._square(x), per, span)
+                )
             case "rms":
-                return self._sqrt(self._square(x) if same else self._mean(self._square(x), per, span))
+                return self._sqrt(
+                    self._square(x) if same else self._mean(self._square(x), per, span)
+                )
             case _:
                 return self._std(x, per, expr)
 

@@ -31,7 +31,9 @@ def matrix_region(roots: Sequence[Node]) -> frozenset[Node]:
     stage = stages(roots)
     region = {n for n in nodes if _is_matrix(n) or (n in after and n in before)}
     region |= {n for n in before if not n.is_host and stage[n] > 0}
-    region |= {n for n in before if n.op not in ("load", "operand", "const") and _feeds(n, nodes, region)}
+    region |= {
+        n for n in before if n.op not in ("load", "operand", "const") and _feeds(n, nodes, region)
+    }
     judged: set[Node] = set()
     for node in nodes:  # a reduction over the result, and what waits for it
         waits = node.level.is_coarse and any(arg in region or arg in judged for arg in node.args)

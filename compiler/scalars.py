@@ -1,6 +1,6 @@
 """Names for host operands that a reader recognises.
 
-    1 - beta1 -> one_minus_beta1    1 / (1 - beta1^t) -> inverse_correction_beta1    lr / c -> lr_over_c
+1 - beta1 -> one_minus_beta1    1 / (1 - beta1^t) -> inverse_correction_beta1    lr / c -> lr_over_c
 """
 
 from __future__ import annotations

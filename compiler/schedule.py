@@ -25,25 +25,25 @@ from .cut import CannotSchedule
 from .ir import REDUCTIONS, Program, Tree, leaves, ordered
 from .plan import Plan, Sweep, bytes_per_element
 from .region import matrix_region
+from .sequence import Sequence, is_busy
 from .stages import stages
 from .sweeps import build
-from .sequence import Sequence
 
 _MOST_CHOICES = 6  # states whose time of writing is tried both ways
 
 
 def schedule(program: Program) -> Plan:
     """The cheapest plan of one path."""
-    cells = _cell_levels(program)
+    choices = [None, *_cell_levels(program)]
     least = 1 + _barriers(program)
-    for length in range(least, least + len(cells) + 2):
-        plans = [
-            plan
-            for sequence in product([None, *cells], repeat=length)
-            for plan in _plans(program, sequence)
-        ]
-        if plans:
-            return min(plans, key=_cost)
+    begun: list[tuple[Level | None, ...]] = [()]
+    while begun := [
+        longer for cells in begun for c in choices if is_busy(program, longer := (*cells, c))
+    ]:
+        if len(begun[0]) >= least:
+            plans = [plan for cells in begun for plan in _plans(program, cells)]
+            if plans:
+                return min(plans, key=_cost)
     raise SpecError(
         Diagnostic(
             "E516",

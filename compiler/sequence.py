@@ -26,7 +26,19 @@ class Sequence:
 
     @staticmethod
     def of(program: Program, cells: tuple[Level | None, ...]) -> Sequence | None:
-        """None if these sweeps are too few, or one of them has nothing to do."""
+        """None if these sweeps are too few."""
+        sequence = Sequence._of(program, cells)
+        if any(
+            sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
+        ):
+            return None
+        if any(sequence.ready[n] > len(cells) for n in sequence.ready if ends_sweep(n)):
+            return None
+        return sequence
+
+    @staticmethod
+    def _of(program: Program, cells: tuple[Level | None, ...]) -> Sequence:
+        """What is not ready in any of these sweeps, is ready after them."""
         roots = [store.value for store in program.stores]
         region = matrix_region(roots)
         ready: dict[Node, int] = {}
@@ -37,26 +49,20 @@ class Sequence:
                 below = 1 + max((ready[a] for a in inputs if a in ready), default=0)
             elif node.op in REDUCTIONS and not node.args[0].level.is_coarse:
                 at = sweep_over(cells, node.args[0].level, below)
-                if node.level.is_coarse:
-                    below = at + 1
-                else:
-                    below = sweep_over(cells, node.level, below)
+                below = at + 1 if node.level.is_coarse else sweep_over(cells, node.level, below)
             elif node.op in REDUCTIONS:
                 below = max(below, 1)  # a sum over one value per tensor: after the first sweep
             ready[node] = below
-        sequence = Sequence(program, cells, region, ready)
-        if any(
-            sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
-        ):
-            return None
-        if any(ready[n] > len(cells) for n in ready if ends_sweep(n)):
-            return None
-        busy = {sequence.place(store) for store in program.stores if sequence.swept(store)}
-        busy |= {ready[n] - 1 for n in ready if n in region or ends_sweep(n)}
-        busy |= {ready[n] for n in ready if n.op in REDUCTIONS and n.level.is_cells}
-        if program.stores and not set(range(len(cells))) <= busy:
-            return None
-        return sequence
+        return Sequence(program, cells, region, ready)
+
+    def has_work(self, k: int) -> bool:
+        """Whether something is first ready in sweep k: a store, a sum, a value per cell."""
+        ready = self.ready
+        return (
+            any(self.place(store) == k for store in self.program.stores if self.swept(store))
+            or any(ready[n] == k + 1 for n in ready if n in self.region or ends_sweep(n))
+            or any(ready[n] == k for n in ready if n.op in REDUCTIONS and n.level.is_cells)
+        )
 
     def swept(self, store: Store) -> bool:
         """Whether a sweep (not a finish or matrix step) writes this store."""
@@ -82,6 +88,12 @@ class Sequence:
             for s in self.program.stores
             if self.swept(s) and self.place(s) < self.last_place(s)
         ]
+
+
+def is_busy(program: Program, cells: tuple[Level | None, ...]) -> bool:
+    """Whether the last of these sweeps has something to do. (What the others have to do does not
+    depend on it.)"""
+    return not program.stores or Sequence._of(program, cells).has_work(len(cells) - 1)
 
 
 def ends_sweep(node: Node) -> bool:

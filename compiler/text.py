@@ -1,8 +1,8 @@
 """Any stage of the compiler as text: what `inspect` prints and what tests compare.
 
-    when t % k == 0:
-      path 1                       plan 1: 1 sweep, 28 B per parameter
-        m = 0.9*m + 0.1*grad         sweep_1   load param grad m v   store param m v
+when t % k == 0:
+  path 1                       plan 1: 1 sweep, 28 B per parameter
+    m = 0.9*m + 0.1*grad         sweep_1   load param grad m v   store param m v
 """
 
 from __future__ import annotations
@@ -148,16 +148,18 @@ def _plan(plan: Plan) -> list[str]:
     decisions = " and ".join(
         show_host(c) if taken else f"not ({show_host(c)})" for c, taken in plan.program.decisions
     )
-    lines = [
-        f"{plan.program.name}{f' when {decisions}' if decisions else ''}: "
-        f"{len(plan.sweeps)} {'pass' if len(plan.sweeps) == 1 else 'passes'}, "
-        f"{len(plan.steps)} {'step' if len(plan.steps) == 1 else 'steps'}, {total:g} B per parameter"
-    ]
+    when = f" when {decisions}" if decisions else ""
+    counts = f"{_count(len(plan.sweeps), 'pass', 'es')}, {_count(len(plan.steps), 'step', 's')}"
+    lines = [f"{plan.program.name}{when}: {counts}, {total:g} B per parameter"]
     for name, expr in plan.scalars:
         lines.append(f"  host {name} = {show_host(expr)}")
     for step in plan.steps:
         lines += [f"  {line}" for line in show_step(step)]
     return lines
+
+
+def _count(number: int, word: str, plural: str) -> str:
+    return f"{number} {word}{'' if number == 1 else plural}"
 
 
 def show_step(step: Sweep | Finish | MatrixStep) -> list[str]:
@@ -169,9 +171,7 @@ def show_step(step: Sweep | Finish | MatrixStep) -> list[str]:
             lines = [f"{step.name}{over}: load {loads}; store {stores}; {traffic(step):g} B"]
             roots = [(p.slot.name, p.value) for p in step.partials]
             body = _values([(s.stream.name, s.value) for s in step.stores], "store ")
-            sums = [
-                f"{p.kind} per {show_level(p.slot.level)} {p.slot.name}" for p in step.partials
-            ]
+            sums = [f"{p.kind} per {show_level(p.slot.level)} {p.slot.name}" for p in step.partials]
             if roots:
                 body = _values([(s.stream.name, s.value) for s in step.stores] + roots, "")
             return lines + [f"  {line}" for line in (*body, *sums)]

@@ -144,9 +144,7 @@ class Trace:
             return old
         for level, guard in self._guards:
             if not shared or refines(stream.level, level):
-                value = self.graph.node(
-                    "where", guard, value, old, level=stream.level, attr=GUARD
-                )
+                value = self.graph.node("where", guard, value, old, level=stream.level, attr=GUARD)
         return value
 
     # ------------------------------------------------------------ values
@@ -165,7 +163,11 @@ class Trace:
         """What a state begins with. Hypers and the gradient are what they were when the stretch of
         the step began that first needs the state."""
         if state.name not in self._initials:
-            begun, hypers, grad = self._begun[stage_of(self.model, state)], self.names.hypers, self._grad
+            begun, hypers, grad = (
+                self._begun[stage_of(self.model, state)],
+                self.names.hypers,
+                self._grad,
+            )
             self.names.hypers, self._grad = begun.hypers, begun.grad
             self._initials[state.name] = self._declared_initial(state, stream)
             self.names.hypers, self._grad = hypers, grad
@@ -195,7 +197,7 @@ class Trace:
                 return self._load("param") if self._param is None else self._param
             case Read(kind="grad"):
                 return self._gradient()
-            case Apply(op="select", args=(condition, a, b)):
+            case Apply(op="select" | "where", args=(condition, a, b)) if condition.host:
                 return self.value(a if self.names.decide(condition) else b)
             case Apply():
                 return self._operations.apply(expr)

@@ -1,6 +1,5 @@
 """Adagrad: Descent by the root of all squared gradients so far, as torch.optim.Adagrad.
 
-
 The diagonal form. Decay is L2; `lr_decay` lowers the rate further.
 
 Duchi, Hazan & Singer 2011, JMLR 12

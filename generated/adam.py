@@ -1,6 +1,5 @@
 """Adam: Adaptive moment estimation, as torch.optim.Adam.
 
-
 The paper's Algorithm 1: eps outside the root. Decay is L2.
 
 Kingma & Ba 2015, arXiv:1412.6980

@@ -1,6 +1,5 @@
 """AdaMax: Adam in the infinity norm, as torch.optim.Adamax.
 
-
 The paper has no eps; torch adds it to |g| before the maximum, so the state never is zero.
 
 Kingma & Ba 2015, arXiv:1412.6980, section 7.1

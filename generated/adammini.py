@@ -1,6 +1,5 @@
 """AdamMini: AdamW with one second moment per block of the Hessian.
 
-
 A block is a head of a query or key matrix, a row of an embedding, value or feed-forward matrix, an
 element of a bias, and a whole tensor of any other kind (lib/roles.opt: by name). `num_heads` must
 be given. Norms and biases are not decayed.

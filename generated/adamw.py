@@ -1,6 +1,5 @@
 """AdamW: Adam with decoupled weight decay, as torch.optim.AdamW.
 
-
 The decay is lr * weight_decay * param; the paper's own coefficient is not multiplied by lr, only by
 the schedule's factor.
 

@@ -1,6 +1,5 @@
 """AdamW8bit: AdamW with 8-bit states.
 
-
 Dynamic codes in blocks of 256, one float32 scale each. The step uses the unrounded moments; they
 are encoded when it ends. v is never negative and spends its sign bit on precision. Tensors below
 4096 elements keep float32 states.

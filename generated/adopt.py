@@ -1,6 +1,5 @@
 """ADOPT: Adam that converges with any beta2: it normalises by the previous second moment.
 
-
 The first call only sets v and is no step. Then the normalised gradient is clipped to t^0.25, as in
 the authors' code since November 2024 (the first paper version has no clip: `clip_exponent = inf`),
 where t counts the steps after that call. eps is a floor, not an addend; no bias correction.

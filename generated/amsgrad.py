@@ -1,6 +1,5 @@
 """AMSGrad: Adam whose second moment never falls, as torch.optim.Adam(amsgrad=True).
 
-
 The maximum is of the raw v, divided by the present bias correction. The paper has no bias
 correction and no eps. Decay is L2.
 

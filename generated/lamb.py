@@ -1,6 +1,5 @@
 """LAMB: Adam with decay, scaled per tensor to the length of the parameter, for large batches.
 
-
 Bias corrected, ratio 1 where either norm is zero and never clamped, as in TensorFlow Addons. For
 the clipped gradient of other codes compose it: "LAMB + GlobalNormClip".
 
@@ -79,12 +78,12 @@ def lamb_1_tile(
     u = u_term + weight_decay * param  # lamb.opt:20
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
-    sum_part = param * param
-    sum_2_part = u * u
+    param_square_sum_part = param * param
+    u_square_sum_part = u * u
     if end is not None:
-        sum_part = tl.where(inside, sum_part, 0.0)
-        sum_2_part = tl.where(inside, sum_2_part, 0.0)
-    return sum_part, sum_2_part
+        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
+        u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
+    return param_square_sum_part, u_square_sum_part
 
 
 @kernel
@@ -124,11 +123,11 @@ def lamb_1(
     inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
     eps = tl.load(numbers + 7).to(REAL)
     weight_decay = tl.load(numbers + 8).to(REAL)
-    sum_all = tl.full([BLOCK], 0.0, REAL)
-    sum_2_all = tl.full([BLOCK], 0.0, REAL)
+    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
+    u_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
-        sum_part, sum_2_part = lamb_1_tile(
+        param_square_sum_part, u_square_sum_part = lamb_1_tile(
             start,
             None,
             param_at,
@@ -147,10 +146,10 @@ def lamb_1(
             REAL,
             BLOCK,
         )
-        sum_all += sum_part
-        sum_2_all += sum_2_part
+        param_square_sum_all += param_square_sum_part
+        u_square_sum_all += u_square_sum_part
     if full < end:
-        sum_part, sum_2_part = lamb_1_tile(
+        param_square_sum_part, u_square_sum_part = lamb_1_tile(
             full,
             end,
             param_at,
@@ -169,33 +168,33 @@ def lamb_1(
             REAL,
             BLOCK,
         )
-        sum_all += sum_part
-        sum_2_all += sum_2_part
+        param_square_sum_all += param_square_sum_part
+        u_square_sum_all += u_square_sum_part
     results = partials + 2 * tl.program_id(0)
-    tl.store(results, tl.sum(sum_all, 0).to(tl.float64))
-    tl.store(results + 1, tl.sum(sum_2_all, 0).to(tl.float64))
+    tl.store(results, tl.sum(param_square_sum_all, 0).to(tl.float64))
+    tl.store(results + 1, tl.sum(u_square_sum_all, 0).to(tl.float64))
 
 
 @kernel
 def lamb_finish(values, partials, spans):
-    """Per tensor: sum, sum_2."""
+    """Per tensor: param_square_sum, u_square_sum."""
     tensor = tl.program_id(0)
     span = spans + 2 * tensor
     first = tl.load(span)
     pieces = tl.load(span + 1)
     lanes = tl.arange(0, 256)
-    sum_all = tl.full([256], 0.0, tl.float64)
-    sum_2_all = tl.full([256], 0.0, tl.float64)
+    param_square_sum_all = tl.full([256], 0.0, tl.float64)
+    u_square_sum_all = tl.full([256], 0.0, tl.float64)
     for start in range(0, pieces, 256):
         index = start + lanes
         inside = index < pieces
         piece = partials + 2 * (first + index)
-        sum_all += tl.load(piece, mask=inside, other=0.0)
-        sum_2_all += tl.load(piece + 1, mask=inside, other=0.0)
-    sum_all = tl.sum(sum_all, 0)
-    sum_2_all = tl.sum(sum_2_all, 0)
-    tl.store(values + 2 * tensor, sum_all)
-    tl.store(values + 2 * tensor + 1, sum_2_all)
+        param_square_sum_all += tl.load(piece, mask=inside, other=0.0)
+        u_square_sum_all += tl.load(piece + 1, mask=inside, other=0.0)
+    param_square_sum_all = tl.sum(param_square_sum_all, 0)
+    u_square_sum_all = tl.sum(u_square_sum_all, 0)
+    tl.store(values + 2 * tensor, param_square_sum_all)
+    tl.store(values + 2 * tensor + 1, u_square_sum_all)
 
 
 @kernel
@@ -259,10 +258,10 @@ def lamb_2(
     eps = tl.load(numbers + 7).to(REAL)
     weight_decay = tl.load(numbers + 8).to(REAL)
     lr = tl.load(numbers + 9).to(REAL)
-    sum_ = tl.load(values + 2 * tensor).to(REAL)
-    sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)  # lamb.opt:21
-    b = tl.sqrt(sum_2)  # lamb.opt:22
+    param_square_sum = tl.load(values + 2 * tensor).to(REAL)
+    u_square_sum = tl.load(values + 2 * tensor + 1).to(REAL)
+    a = tl.sqrt(param_square_sum)  # lamb.opt:21
+    b = tl.sqrt(u_square_sum)  # lamb.opt:22
     choice = tl.where((a > 0.0) & (b > 0.0), a / b, 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -364,7 +363,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
 
-/* One pass: reads param, grad, m, v; writes m, v; sums sum, sum_2 */
+/* One pass: reads param, grad, m, v; writes m, v; sums param_square_sum, u_square_sum */
 void lamb_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars, double *partials)
 {
     #pragma omp parallel for schedule(static)
@@ -385,13 +384,13 @@ void lamb_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
         const REAL eps = (REAL)numbers[7];
         const REAL weight_decay = (REAL)numbers[8];
-        double sum_total = 0;
-        double sum_2_total = 0;
+        double param_square_sum_total = 0;
+        double u_square_sum_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
             const int64_t stop = SMALLER(tile + 1024, end);
-            REAL sum_part = 0;
-            REAL sum_2_part = 0;
-            #pragma omp simd reduction(+ : sum_part) reduction(+ : sum_2_part)
+            REAL param_square_sum_part = 0;
+            REAL u_square_sum_part = 0;
+            #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : u_square_sum_part)
             for (int64_t i = tile; i < stop; i++) {
                 REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
@@ -403,33 +402,33 @@ void lamb_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                 const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:20
                 m_at[i] = m;
                 v_at[i] = v;
-                sum_part += param * param;
-                sum_2_part += u * u;
+                param_square_sum_part += param * param;
+                u_square_sum_part += u * u;
             }
-            sum_total += sum_part;
-            sum_2_total += sum_2_part;
+            param_square_sum_total += param_square_sum_part;
+            u_square_sum_total += u_square_sum_part;
         }
-        partials[PARTIALS * task + 0] = sum_total;
-        partials[PARTIALS * task + 1] = sum_2_total;
+        partials[PARTIALS * task + 0] = param_square_sum_total;
+        partials[PARTIALS * task + 1] = u_square_sum_total;
     }
 }
 
-/* Per tensor: completes sum, sum_2 */
+/* Per tensor: completes param_square_sum, u_square_sum */
 void lamb_finish(int64_t count, double *values, double *partials, const int64_t *spans)
 {
     for (int64_t tensor = 0; tensor < count; tensor++) {
-        double sum__sum = 0;
+        double param_square_sum_sum = 0;
         {
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) sum__sum += partials[PARTIALS * task + 0];
+            for (int64_t task = first; task < last; task++) param_square_sum_sum += partials[PARTIALS * task + 0];
         }
-        double sum_2_sum = 0;
+        double u_square_sum_sum = 0;
         {
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) sum_2_sum += partials[PARTIALS * task + 1];
+            for (int64_t task = first; task < last; task++) u_square_sum_sum += partials[PARTIALS * task + 1];
         }
-        values[VALUES * tensor + 0] = sum__sum;
-        values[VALUES * tensor + 1] = sum_2_sum;
+        values[VALUES * tensor + 0] = param_square_sum_sum;
+        values[VALUES * tensor + 1] = u_square_sum_sum;
     }
 }
 
@@ -449,10 +448,10 @@ void lamb_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
         const REAL eps = (REAL)numbers[7];
         const REAL weight_decay = (REAL)numbers[8];
-        const REAL sum_ = (REAL)values[VALUES * tensor + 0];
-        const REAL sum_2 = (REAL)values[VALUES * tensor + 1];
-        const REAL a = SQRT(sum_);  // lamb.opt:21
-        const REAL b = SQRT(sum_2);  // lamb.opt:22
+        const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
+        const REAL a = SQRT(param_square_sum);  // lamb.opt:21
+        const REAL b = SQRT(u_square_sum);  // lamb.opt:22
         const REAL choice = WHERE(a > R(0) && b > R(0), a / b, R(1));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -512,12 +511,12 @@ def lamb_2_torch(
     eps: float,
     weight_decay: float,
     lr: float,
-    sum_: Tensor,
-    sum_2: Tensor,
+    param_square_sum: Tensor,
+    u_square_sum: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    a = torch.sqrt(sum_)  # lamb.opt:21
-    b = torch.sqrt(sum_2)  # lamb.opt:22
+    a = torch.sqrt(param_square_sum)  # lamb.opt:21
+    b = torch.sqrt(u_square_sum)  # lamb.opt:22
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:20
     direction = torch.where((a > 0.0) & (b > 0.0), a / b, 1.0) * u  # lamb.opt:23

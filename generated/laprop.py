@@ -1,6 +1,5 @@
 """LaProp: Momentum over the normalised gradient.
 
-
 The paper's form: lr outside the momentum, bias correction 1 - beta1^t. The authors' code keeps lr
 inside the buffer, which differs only while lr changes, and decays with the raw coefficient after
 the step; here the decay is AdamW's.

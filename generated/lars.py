@@ -1,6 +1,5 @@
 """LARS: Momentum of gradients scaled per tensor to the length of the parameter.
 
-
 lr stays outside the buffer (the paper keeps it inside; they differ only while lr changes). The
 ratio is 1 where either norm is zero. Vectors (biases, norms) take plain steps without decay.
 
@@ -67,12 +66,12 @@ def lars_1_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    sum_part = param * param
-    sum_2_part = grad * grad
+    param_square_sum_part = param * param
+    grad_square_sum_part = grad * grad
     if end is not None:
-        sum_part = tl.where(inside, sum_part, 0.0)
-        sum_2_part = tl.where(inside, sum_2_part, 0.0)
-    return sum_part, sum_2_part
+        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
+        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
+    return param_square_sum_part, grad_square_sum_part
 
 
 @kernel
@@ -100,46 +99,46 @@ def lars_1(
         grad_at = tl.multiple_of(grad_at, 16)
     numbers = scalars + 7 * tensor
     grad_scale = tl.load(numbers).to(REAL)
-    sum_all = tl.full([BLOCK], 0.0, REAL)
-    sum_2_all = tl.full([BLOCK], 0.0, REAL)
+    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
+    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
-        sum_part, sum_2_part = lars_1_tile(
+        param_square_sum_part, grad_square_sum_part = lars_1_tile(
             start, None, param_at, grad_at, grad_scale, PARAM, GRAD, REAL, BLOCK
         )
-        sum_all += sum_part
-        sum_2_all += sum_2_part
+        param_square_sum_all += param_square_sum_part
+        grad_square_sum_all += grad_square_sum_part
     if full < end:
-        sum_part, sum_2_part = lars_1_tile(
+        param_square_sum_part, grad_square_sum_part = lars_1_tile(
             full, end, param_at, grad_at, grad_scale, PARAM, GRAD, REAL, BLOCK
         )
-        sum_all += sum_part
-        sum_2_all += sum_2_part
+        param_square_sum_all += param_square_sum_part
+        grad_square_sum_all += grad_square_sum_part
     results = partials + 2 * tl.program_id(0)
-    tl.store(results, tl.sum(sum_all, 0).to(tl.float64))
-    tl.store(results + 1, tl.sum(sum_2_all, 0).to(tl.float64))
+    tl.store(results, tl.sum(param_square_sum_all, 0).to(tl.float64))
+    tl.store(results + 1, tl.sum(grad_square_sum_all, 0).to(tl.float64))
 
 
 @kernel
 def lars_finish(values, partials, spans):
-    """Per tensor: sum, sum_2."""
+    """Per tensor: param_square_sum, grad_square_sum."""
     tensor = tl.program_id(0)
     span = spans + 2 * tensor
     first = tl.load(span)
     pieces = tl.load(span + 1)
     lanes = tl.arange(0, 256)
-    sum_all = tl.full([256], 0.0, tl.float64)
-    sum_2_all = tl.full([256], 0.0, tl.float64)
+    param_square_sum_all = tl.full([256], 0.0, tl.float64)
+    grad_square_sum_all = tl.full([256], 0.0, tl.float64)
     for start in range(0, pieces, 256):
         index = start + lanes
         inside = index < pieces
         piece = partials + 2 * (first + index)
-        sum_all += tl.load(piece, mask=inside, other=0.0)
-        sum_2_all += tl.load(piece + 1, mask=inside, other=0.0)
-    sum_all = tl.sum(sum_all, 0)
-    sum_2_all = tl.sum(sum_2_all, 0)
-    tl.store(values + 2 * tensor, sum_all)
-    tl.store(values + 2 * tensor + 1, sum_2_all)
+        param_square_sum_all += tl.load(piece, mask=inside, other=0.0)
+        grad_square_sum_all += tl.load(piece + 1, mask=inside, other=0.0)
+    param_square_sum_all = tl.sum(param_square_sum_all, 0)
+    grad_square_sum_all = tl.sum(grad_square_sum_all, 0)
+    tl.store(values + 2 * tensor, param_square_sum_all)
+    tl.store(values + 2 * tensor + 1, grad_square_sum_all)
 
 
 @kernel
@@ -208,10 +207,10 @@ def lars_2(
     eps = tl.load(numbers + 4).to(REAL)
     momentum = tl.load(numbers + 5).to(REAL)
     scalar = tl.load(numbers + 6).to(REAL)
-    sum_ = tl.load(values + 2 * tensor).to(REAL)
-    sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)  # lars.opt:21
-    b = tl.sqrt(sum_2)  # lars.opt:22
+    param_square_sum = tl.load(values + 2 * tensor).to(REAL)
+    grad_square_sum = tl.load(values + 2 * tensor + 1).to(REAL)
+    a = tl.sqrt(param_square_sum)  # lars.opt:21
+    b = tl.sqrt(grad_square_sum)  # lars.opt:22
     # lars.opt:23
     ratio = tl.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -314,10 +313,10 @@ def lars_3(
     trust = tl.load(numbers + 4).to(REAL)
     weight_decay = tl.load(numbers + 5).to(REAL)
     eps = tl.load(numbers + 6).to(REAL)
-    sum_ = tl.load(values + 2 * tensor).to(REAL)
-    sum_2 = tl.load(values + 2 * tensor + 1).to(REAL)
-    a = tl.sqrt(sum_)  # lars.opt:21
-    b = tl.sqrt(sum_2)  # lars.opt:22
+    param_square_sum = tl.load(values + 2 * tensor).to(REAL)
+    grad_square_sum = tl.load(values + 2 * tensor + 1).to(REAL)
+    a = tl.sqrt(param_square_sum)  # lars.opt:21
+    b = tl.sqrt(grad_square_sum)  # lars.opt:22
     # lars.opt:23
     ratio = tl.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -559,7 +558,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
 
-/* One pass: reads param, grad; writes nothing; sums sum, sum_2 */
+/* One pass: reads param, grad; writes nothing; sums param_square_sum, grad_square_sum */
 void lars_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars, double *partials)
 {
     #pragma omp parallel for schedule(static)
@@ -570,44 +569,44 @@ void lars_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const PARAM *restrict param_at = (const PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL grad_scale = (REAL)numbers[0];
-        double sum_total = 0;
-        double sum_2_total = 0;
+        double param_square_sum_total = 0;
+        double grad_square_sum_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
             const int64_t stop = SMALLER(tile + 1024, end);
-            REAL sum_part = 0;
-            REAL sum_2_part = 0;
-            #pragma omp simd reduction(+ : sum_part) reduction(+ : sum_2_part)
+            REAL param_square_sum_part = 0;
+            REAL grad_square_sum_part = 0;
+            #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : grad_square_sum_part)
             for (int64_t i = tile; i < stop; i++) {
                 const REAL param = LOAD(PARAM, param_at[i]);
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 grad = grad_scale * grad;
-                sum_part += param * param;
-                sum_2_part += grad * grad;
+                param_square_sum_part += param * param;
+                grad_square_sum_part += grad * grad;
             }
-            sum_total += sum_part;
-            sum_2_total += sum_2_part;
+            param_square_sum_total += param_square_sum_part;
+            grad_square_sum_total += grad_square_sum_part;
         }
-        partials[PARTIALS * task + 0] = sum_total;
-        partials[PARTIALS * task + 1] = sum_2_total;
+        partials[PARTIALS * task + 0] = param_square_sum_total;
+        partials[PARTIALS * task + 1] = grad_square_sum_total;
     }
 }
 
-/* Per tensor: completes sum, sum_2 */
+/* Per tensor: completes param_square_sum, grad_square_sum */
 void lars_finish(int64_t count, double *values, double *partials, const int64_t *spans)
 {
     for (int64_t tensor = 0; tensor < count; tensor++) {
-        double sum__sum = 0;
+        double param_square_sum_sum = 0;
         {
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) sum__sum += partials[PARTIALS * task + 0];
+            for (int64_t task = first; task < last; task++) param_square_sum_sum += partials[PARTIALS * task + 0];
         }
-        double sum_2_sum = 0;
+        double grad_square_sum_sum = 0;
         {
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) sum_2_sum += partials[PARTIALS * task + 1];
+            for (int64_t task = first; task < last; task++) grad_square_sum_sum += partials[PARTIALS * task + 1];
         }
-        values[VALUES * tensor + 0] = sum__sum;
-        values[VALUES * tensor + 1] = sum_2_sum;
+        values[VALUES * tensor + 0] = param_square_sum_sum;
+        values[VALUES * tensor + 1] = grad_square_sum_sum;
     }
 }
 
@@ -629,10 +628,10 @@ void lars_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL grad_scale = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[5];
         const REAL scalar = (REAL)numbers[6];
-        const REAL sum_ = (REAL)values[VALUES * tensor + 0];
-        const REAL sum_2 = (REAL)values[VALUES * tensor + 1];
-        const REAL a = SQRT(sum_);  // lars.opt:21
-        const REAL b = SQRT(sum_2);  // lars.opt:22
+        const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 1];
+        const REAL a = SQRT(param_square_sum);  // lars.opt:21
+        const REAL b = SQRT(grad_square_sum);  // lars.opt:22
         const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), R(1));  // lars.opt:23
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -668,10 +667,10 @@ void lars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL weight_decay = (REAL)numbers[5];
         const REAL eps = (REAL)numbers[6];
         const REAL grad_scale = (REAL)numbers[0];
-        const REAL sum_ = (REAL)values[VALUES * tensor + 0];
-        const REAL sum_2 = (REAL)values[VALUES * tensor + 1];
-        const REAL a = SQRT(sum_);  // lars.opt:21
-        const REAL b = SQRT(sum_2);  // lars.opt:22
+        const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 1];
+        const REAL a = SQRT(param_square_sum);  // lars.opt:21
+        const REAL b = SQRT(grad_square_sum);  // lars.opt:22
         const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), R(1));  // lars.opt:23
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -774,12 +773,12 @@ def lars_2_torch(
     eps: float,
     momentum: float,
     scalar: float,
-    sum_: Tensor,
-    sum_2: Tensor,
+    param_square_sum: Tensor,
+    grad_square_sum: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    a = torch.sqrt(sum_)  # lars.opt:21
-    b = torch.sqrt(sum_2)  # lars.opt:22
+    a = torch.sqrt(param_square_sum)  # lars.opt:21
+    b = torch.sqrt(grad_square_sum)  # lars.opt:22
     # lars.opt:23
     ratio = torch.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     grad = grad_scale * grad
@@ -801,12 +800,12 @@ def lars_3_torch(
     trust: float,
     weight_decay: float,
     eps: float,
-    sum_: Tensor,
-    sum_2: Tensor,
+    param_square_sum: Tensor,
+    grad_square_sum: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    a = torch.sqrt(sum_)  # lars.opt:21
-    b = torch.sqrt(sum_2)  # lars.opt:22
+    a = torch.sqrt(param_square_sum)  # lars.opt:21
+    b = torch.sqrt(grad_square_sum)  # lars.opt:22
     # lars.opt:23
     ratio = torch.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     grad = grad_scale * grad

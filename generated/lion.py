@@ -1,6 +1,5 @@
 """Lion: The sign of an interpolated momentum.
 
-
 One beta reads the momentum, another writes it, after the sign is taken. sign(0) = 0. Use a rate
 3 to 10 times smaller than AdamW's and a decay as much larger.
 

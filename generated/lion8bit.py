@@ -1,6 +1,5 @@
 """Lion8bit: Lion with an 8-bit momentum.
 
-
 Dynamic codes in blocks of 256, one float32 scale each. Tensors below 4096 elements keep a float32
 momentum.
 

@@ -1,6 +1,5 @@
 """Muon: Muon for hidden matrices, AdamW for embeddings, the head, and whatever is no matrix.
 
-
 AdamW's rate follows a schedule of lr in proportion.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon
@@ -660,8 +659,8 @@ def muon_2_torch(
 
 def muon_matrix_1_torch(u: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_u_squared = torch.sum(u * u, dim=(-2, -1), keepdim=True)
-    x = u / (torch.sqrt(sum_u_squared) + 1e-07)  # matrix.opt:4
+    u_square_sum = torch.sum(u * u, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = u / (torch.sqrt(u_square_sum) + 1e-07)  # matrix.opt:4
     s = x @ x.mT  # matrix.opt:7
     x = 3.4445 * x + (-4.775 * s + 2.0315 * (s @ s)) @ x  # matrix.opt:8
     s = x @ x.mT  # matrix.opt:7
@@ -687,8 +686,8 @@ def muon_3_torch(
 
 def muon_matrix_2_torch(u: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_u_squared = torch.sum(u * u, dim=(-2, -1), keepdim=True)
-    x = u / (torch.sqrt(sum_u_squared) + 1e-07)  # matrix.opt:4
+    u_square_sum = torch.sum(u * u, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = u / (torch.sqrt(u_square_sum) + 1e-07)  # matrix.opt:4
     q = x.mT @ x  # matrix.opt:11
     x = 3.4445 * x + x @ (-4.775 * q + 2.0315 * (q @ q))  # matrix.opt:12
     q = x.mT @ x  # matrix.opt:11
@@ -713,8 +712,8 @@ def muon_4_torch(
 
 def muon_matrix_3_torch(m: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_m_squared = torch.sum(m * m, dim=(-2, -1), keepdim=True)
-    x = m / (torch.sqrt(sum_m_squared) + 1e-07)  # matrix.opt:4
+    m_square_sum = torch.sum(m * m, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = m / (torch.sqrt(m_square_sum) + 1e-07)  # matrix.opt:4
     s = x @ x.mT  # matrix.opt:7
     x = 3.4445 * x + (-4.775 * s + 2.0315 * (s @ s)) @ x  # matrix.opt:8
     s = x @ x.mT  # matrix.opt:7
@@ -740,8 +739,8 @@ def muon_5_torch(
 
 def muon_matrix_4_torch(m: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_m_squared = torch.sum(m * m, dim=(-2, -1), keepdim=True)
-    x = m / (torch.sqrt(sum_m_squared) + 1e-07)  # matrix.opt:4
+    m_square_sum = torch.sum(m * m, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = m / (torch.sqrt(m_square_sum) + 1e-07)  # matrix.opt:4
     q = x.mT @ x  # matrix.opt:11
     x = 3.4445 * x + x @ (-4.775 * q + 2.0315 * (q @ q))  # matrix.opt:12
     q = x.mT @ x  # matrix.opt:11

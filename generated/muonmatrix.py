@@ -1,6 +1,5 @@
 """MuonMatrix: Momentum, orthogonalised by five Newton-Schulz steps; for matrices alone.
 
-
 The averaging form of the momentum (the direction is the same as with the summing one). A
 convolution is the matrix of its first axis by all others. The step is scaled by
 sqrt(max(1, rows / cols)); the decay uses the unscaled rate.
@@ -470,8 +469,8 @@ def muon_matrix_1_torch(
 
 def muon_matrix_matrix_1_torch(u: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_u_squared = torch.sum(u * u, dim=(-2, -1), keepdim=True)
-    x = u / (torch.sqrt(sum_u_squared) + 1e-07)  # matrix.opt:4
+    u_square_sum = torch.sum(u * u, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = u / (torch.sqrt(u_square_sum) + 1e-07)  # matrix.opt:4
     s = x @ x.mT  # matrix.opt:7
     x = 3.4445 * x + (-4.775 * s + 2.0315 * (s @ s)) @ x  # matrix.opt:8
     s = x @ x.mT  # matrix.opt:7
@@ -497,8 +496,8 @@ def muon_matrix_2_torch(
 
 def muon_matrix_matrix_2_torch(u: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_u_squared = torch.sum(u * u, dim=(-2, -1), keepdim=True)
-    x = u / (torch.sqrt(sum_u_squared) + 1e-07)  # matrix.opt:4
+    u_square_sum = torch.sum(u * u, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = u / (torch.sqrt(u_square_sum) + 1e-07)  # matrix.opt:4
     q = x.mT @ x  # matrix.opt:11
     x = 3.4445 * x + x @ (-4.775 * q + 2.0315 * (q @ q))  # matrix.opt:12
     q = x.mT @ x  # matrix.opt:11
@@ -523,8 +522,8 @@ def muon_matrix_3_torch(
 
 def muon_matrix_matrix_3_torch(m: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_m_squared = torch.sum(m * m, dim=(-2, -1), keepdim=True)
-    x = m / (torch.sqrt(sum_m_squared) + 1e-07)  # matrix.opt:4
+    m_square_sum = torch.sum(m * m, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = m / (torch.sqrt(m_square_sum) + 1e-07)  # matrix.opt:4
     s = x @ x.mT  # matrix.opt:7
     x = 3.4445 * x + (-4.775 * s + 2.0315 * (s @ s)) @ x  # matrix.opt:8
     s = x @ x.mT  # matrix.opt:7
@@ -550,8 +549,8 @@ def muon_matrix_4_torch(
 
 def muon_matrix_matrix_4_torch(m: Tensor) -> tuple[Tensor, ...]:
     """Matrix products on stacks of equal shape."""
-    sum_m_squared = torch.sum(m * m, dim=(-2, -1), keepdim=True)
-    x = m / (torch.sqrt(sum_m_squared) + 1e-07)  # matrix.opt:4
+    m_square_sum = torch.sum(m * m, dim=(-2, -1), keepdim=True)  # matrix.opt:4
+    x = m / (torch.sqrt(m_square_sum) + 1e-07)  # matrix.opt:4
     q = x.mT @ x  # matrix.opt:11
     x = 3.4445 * x + x @ (-4.775 * q + 2.0315 * (q @ q))  # matrix.opt:12
     q = x.mT @ x  # matrix.opt:11

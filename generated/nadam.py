@@ -1,6 +1,5 @@
 """NAdam: Adam with Nesterov momentum on a warming schedule, as torch.optim.NAdam.
 
-
 The momentum mu rises towards beta1; `product` is the running product of all of them, the bias
 correction of the Nesterov average. The averages themselves use plain betas.
 

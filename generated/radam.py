@@ -1,6 +1,5 @@
 """RAdam: Adam that waits for its rate to have a finite variance, as torch.optim.RAdam.
 
-
 Below the threshold it takes momentum steps (`fallback = sgd`, torch) or stands still, decay
 included (`fallback = hold`, the authors' code). The paper's threshold is 4, torch's 5. The paper
 has no eps; as in both codes it joins the uncorrected root.

@@ -1,6 +1,5 @@
 """RMSprop: The gradient over its running root mean square, as torch.optim.RMSprop.
 
-
 eps stands outside the root, the momentum is of the normalised gradient. `centered` divides by an
 estimate of the standard deviation instead (Graves 2013). Decay is L2.
 

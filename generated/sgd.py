@@ -1,6 +1,5 @@
 """SGD: Stochastic gradient descent with momentum, as torch.optim.SGD.
 
-
 The learning rate stays outside the buffer (Sutskever's and Caffe's form keep it inside), decay is
 L2, and the first step copies the gradient into the buffer: `dampening` does not touch it.
 

@@ -1,6 +1,5 @@
 """StableAdamW: AdamW whose rate is divided by the root mean square of the update, where above 1.
 
-
 The moments are kept unbiased (weights (1 - beta) / (1 - beta^t)), so they need no correction. The
 measure is of g^2 / max(v, eps^2) over a tensor, with the new v, and divides the decay's rate too.
 

@@ -10,7 +10,7 @@ Tensors on different paths add to the same reduction if it has the same column o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,7 +73,9 @@ def _meet(waiting: list[Family]) -> None:
     for family in waiting:
         _hand_in(family, known)
     while waiting:
-        open_ = {s for family in waiting for finish in family.ahead[1:] for s in _sums(finish, family)}
+        open_ = {
+            s for family in waiting for finish in family.ahead[1:] for s in _sums(finish, family)
+        }
         ready = [f for f in waiting if not open_ & set(_sums(f.ahead[0], f))]
         if not ready:
             raise ValueError(

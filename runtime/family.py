@@ -1,6 +1,6 @@
 """Buckets that run in step with each other: their sweeps side by side, and what lies between.
 
-    advance()      every bucket: sweeps, and finishes per tensor, up to a finish over several tensors
+    advance()      every bucket: sweeps, finishes per tensor, up to a finish over several tensors
     complete()     that finish, once
 
 A family's buckets have the same finishes over several tensors: their totals are shared, and their

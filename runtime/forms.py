@@ -43,6 +43,8 @@ def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Ten
     rows, cols = x.shape
     match level, sizes:
         case "heads", (heads,):
+            if rows % heads:
+                raise ValueError(f"{heads} heads do not divide {rows} rows")
             return x.reshape(heads, -1)
         case "chunks", (length,):
             return pad(x.reshape(-1), (0, -x.numel() % length), value=neutral).view(-1, length)

@@ -58,9 +58,11 @@ def agree(
     steps: int = 4,
     gradient: Callable[[Given, int, int], np.ndarray | None] = random_gradient,
     change: Callable[[int, list[dict[str, Any]]], None] = lambda step, groups: None,
+    off: float = 0.0,
     **options: Any,
 ) -> Any:
-    """Run both; `change` may set hypers of the groups before a step. Returns the optimizer."""
+    """Run both; `change` may set hypers of the groups before a step, `off` is the share of numbers
+    that may differ (a code next to a bound between two). Returns the optimizer."""
     chance = np.random.default_rng(7)
     start = [_held(chance.standard_normal(g.shape), g.dtype) for g in givens]
     tensors = [
@@ -74,7 +76,7 @@ def agree(
         for g, value in zip(givens, start, strict=True)
     ]
     members = [
-        {**group, "params": [(g.name, p) for g, p in zip(givens, params, strict=True) if g.group == k]}
+        {**group, "params": [p for g, p in zip(givens, params, strict=True) if g.group == k]}
         for k, group in enumerate(groups)
     ]
     with use_target(target):
@@ -94,12 +96,14 @@ def agree(
                 givens, params, tensors, interpreter.states, strict=True
             ):
                 here = f"{target}, step {step}, {given.name}"
-                _take(f"{here}, param", param.data, tensor.value, max(UNIT[given.dtype], least))
+                unit = max(UNIT[given.dtype], least)
+                _take(f"{here}, param", param.data, tensor.value, unit, off)
                 _take_states(here, optimizer.state.get(param, {}), expected, least)
             for k, expected in enumerate(interpreter.group_states):
-                _take_states(f"{target}, step {step}, group {k}", optimizer.param_groups[k], expected, least)
+                here = f"{target}, step {step}, group {k}"
+                _take_states(here, optimizer.param_groups[k], expected, least)
             shared = interpreter.global_states
-            _take_states(f"{target}, step {step}, all", optimizer.param_groups[0], shared, least)
+            _take_states(f"{target}, step {step}", optimizer.param_groups[0], shared, least)
     return optimizer
 
 
@@ -114,19 +118,29 @@ def _held(values: np.ndarray, dtype: str) -> np.ndarray:
 
 def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any], least: float) -> None:
     for name, value in expected.items():
-        found = kept.get(name.removeprefix("param.").rpartition(".")[2] if name not in kept else name)
+        found = kept.get(name.removeprefix("param."))
         if isinstance(found, float | int):
             assert np.isclose(found, value, rtol=1e-12, equal_nan=True), f"{here}, {name}"
             continue
         assert isinstance(found, torch.Tensor), f"{here}: no state {name}, only {list(kept)}"
-        if found.dtype != torch.uint8:
-            unit = UNIT["float64" if found.dtype == torch.float64 else "float32"]
-            _take(f"{here}, {name}", found, np.asarray(value).reshape(found.shape), max(unit, least))
+        if found.dtype == torch.uint8:
+            continue
+        unit = max(UNIT["float64" if found.dtype == torch.float64 else "float32"], least)
+        scale = 1.0 if name == "param.kahan" else 0.0  # what the parameter's rounding left
+        _take(f"{here}, {name}", found, np.asarray(value).reshape(found.shape), unit, 0.0, scale)
 
 
-def _take(here: str, found: torch.Tensor, expected: np.ndarray, unit: float) -> None:
+def _take(
+    here: str,
+    found: torch.Tensor,
+    expected: np.ndarray,
+    unit: float,
+    off: float,
+    scale: float = 0.0,
+) -> None:
     got = found.detach().to(torch.float64).numpy()
-    scale = max(float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))), 1e-30)
-    same = np.isclose(got, expected, rtol=0, atol=UNITS * unit * scale, equal_nan=True)
-    assert same.all(), f"{here}: {got.ravel()[:4]} for {np.ravel(expected)[:4]}"
+    largest = np.max(np.abs(expected), initial=1e-30, where=np.isfinite(expected))
+    bound = UNITS * unit * max(float(largest), scale)
+    differ = ~np.isclose(got, expected, rtol=0, atol=bound, equal_nan=True)
+    assert differ.mean() <= off, f"{here}: {got[differ][:4]} for {expected[differ][:4]}"
     found.copy_(torch.tensor(expected))

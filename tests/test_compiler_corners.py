@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,9 +123,7 @@ CORNERS = {
     "a counted loop": rule(
         "x = grad\nrepeat 3 as k:\n    x = tanh(x + k) * (k + 1)\ndirection = x"
     ),
-    "a loop over a sum": rule(
-        "x = grad\nrepeat 3 as k:\n    x = x / (norm(x) + k)\ndirection = x"
-    ),
+    "a loop over a sum": rule("x = grad\nrepeat 3 as k:\n    x = x / (norm(x) + k)\ndirection = x"),
     "a loop over a sum over all": rule(
         "x = grad\nrepeat 2 as k:\n    x = x / (norm(x, per global) + k + 1)\ndirection = x"
     ),
@@ -145,8 +144,7 @@ CORNERS = {
         "g = grad\nwhen ndim == 2:\n    g = grad / norm(grad, per global)\ndirection = g"
     ),
     "branches around a sum over all": rule(
-        "g = grad\nwhen ndim == 2:\n    g = grad / norm(grad)\n"
-        "direction = g / norm(g, per global)"
+        "g = grad\nwhen ndim == 2:\n    g = grad / norm(grad)\ndirection = g / norm(g, per global)"
     ),
     "branches with sums of their own": rule(
         "g = grad\nwhen ndim == 2:\n    g = grad / norm(grad, per global)\n"
@@ -200,21 +198,166 @@ CORNERS = {
         "v = mean(grad^2, per part)\ndirection = grad / sqrt(mean(v) + 1)",
         "partition part:\n    ndim == 2 -> rows\n    numel > 3 -> tensor\n    else -> element",
     ),
-    "a sum over rows of sums over rows": rule("direction = grad / (1 + norm(norm(grad, per rows)))"),
+    "a sum over rows of sums over rows": rule(
+        "direction = grad / (1 + norm(norm(grad, per rows)))"
+    ),
     "sums over columns of a state per row": rule(
         "r = lerp(r, mean(grad^2, per rows), 0.1)\nc = lerp(c, mean(grad^2, per cols), 0.1)\n"
         "direction = grad / (sqrt(r * c / mean(r)) + 1)",
         "state r: per rows\nstate c: per cols",
     ),
-    "largest and least": rule("direction = (grad - min(grad, per tensor)) / max(abs(grad), per tensor)"),
+    "largest and least": rule(
+        "direction = (grad - min(grad, per tensor)) / max(abs(grad), per tensor)"
+    ),
+    "per group": rule(
+        "n = norm(grad, per group)\nd = max(d, n)\ndirection = grad * scale / d",
+        "hyper scale = 1\nstate d: per group",
+    ),
+    "per group and per global": rule(
+        "n = norm(grad, per group)\ng = grad / n\ndirection = g / norm(g, per global) * scale",
+        "hyper scale = 1",
+    ),
+    "a state of a group from all": rule(
+        "old = e\ne = e + norm(grad, per global) * scale\nr = lerp(r, norm(grad) * old, 0.5)\n"
+        "direction = grad / (e + r)",
+        "hyper scale = 1\nstate e: per group = 1\nstate r: per tensor",
+    ),
+    "a mean of norms per group": rule(
+        "d = lerp(d, mean(norm(grad), per group), 0.5)\ndirection = grad / d",
+        "state d: per group = norm(grad, per group)",
+    ),
+    "branches per group": rule(
+        "g = grad\nwhen ndim == 2:\n    g = grad / norm(grad)\n"
+        "direction = g / max(abs(g), per group)"
+    ),
+    "a host state per group": rule(
+        "d = d + scale\ndirection = grad / d", "hyper scale = 1\nstate d: per group, host"
+    ),
+    "a choice by the host inside arithmetic": rule(
+        "direction = where(t > 1, grad, norm(grad)) * where(ndim == 2, 2, 3)"
+    ),
     "one name, two meanings": rule(
         "x = norm(grad)\ng = grad / x\nx = norm(param)\ndirection = g * x"
     ),
 }
 
 
+def tensors_for(spec: str) -> tuple[Given, ...]:
+    """Tensors that share a device state must have one dtype."""
+    shared = [line for line in spec.splitlines() if "state" in line and "host" not in line]
+    joint = any("per global" in line or "per group" in line for line in shared)
+    return ALIKE if joint else MIXED
+
+
 @TARGETS
 @pytest.mark.parametrize("corner", CORNERS)
 def test_a_corner(corner: str, target: str) -> None:
-    givens = ALIKE if "per global" in CORNERS[corner] and "state d" in CORNERS[corner] else MIXED
-    agree(CORNERS[corner], givens, target, steps=5)
+    agree(CORNERS[corner], tensors_for(CORNERS[corner]), target, steps=5)
+
+
+@TARGETS
+@pytest.mark.parametrize("corner", [name for name in CORNERS if "group" in name or "all" in name])
+def test_a_corner_with_two_groups(corner: str, target: str) -> None:
+    """Groups of different hypers; the second has tensors of both kinds, the third none."""
+    groups: list[dict[str, Any]] = [{"lr": 0.1}, {"lr": 0.3}, {"lr": 0.2}]
+    if "hyper scale" in CORNERS[corner]:
+        groups = [{**group, "scale": 1.0 + k} for k, group in enumerate(groups)]
+    givens = [replace(g, group=k % 2) for k, g in enumerate(tensors_for(CORNERS[corner]))]
+    agree(
+        CORNERS[corner], [*givens, Given("more", (2, 3), group=1)], target, groups=groups, steps=5
+    )
+
+
+# ---------------------------------------------------------------- hypers that change
+
+
+@TARGETS
+def test_a_state_that_begins_when_its_hyper_is_switched_on(target: str) -> None:
+    """SGD's buffer begins as the gradient of the step in which momentum is no longer zero."""
+
+    def change(step: int, groups: list[dict[str, Any]]) -> None:
+        for group in groups:
+            group["momentum"] = 0.0 if step < 2 else 0.9
+
+    spec = rule(
+        "direction = grad\nwhen momentum > 0:\n    m = momentum * m + grad\n    direction = m",
+        "hyper momentum = 0 in [0, 1)\nstate m: like param = grad when momentum > 0",
+    )
+    agree(spec, MIXED, target, groups=({"momentum": 0.0},), change=change, steps=5)
+
+
+@TARGETS
+def test_a_rate_that_changes_before_every_step(target: str) -> None:
+    def change(step: int, groups: list[dict[str, Any]]) -> None:
+        for group in groups:
+            group["lr"] = 0.1 / (step + 1)
+
+    spec = rule(
+        "s = s + lr_scale\ndirection = grad * lr_scale + param * base_lr + s * 0",
+        "state s: per tensor, host",
+    )
+    agree(spec, MIXED, target, groups=({"lr": 0.1, "initial_lr": 0.2},), change=change)
+
+
+# ---------------------------------------------------------------- storage
+
+LARGE = (
+    Given("weight", (70, 65), "float32"),
+    Given("bias", (301,), "float32"),
+    Given("late", (33, 20), "float32", joins=1),
+)
+MOMENTS = rule(
+    "guard norm(grad) < 100\nm = lerp(m, grad, 0.1)\nv = lerp(v, grad^2, 0.01)\n"
+    "direction = m / (sqrt(v) + 1e-3)",
+    "state m: like param = {first}\nstate v: like param = {second}",
+)
+
+
+@TARGETS
+@pytest.mark.parametrize(("first", "second"), [("0", "0"), ("grad", "grad^2"), ("0.5", "0.25")])
+def test_codecs_with_guards_and_beginnings(target: str, first: str, second: str) -> None:
+    spec = MOMENTS.format(first=first, second=second)
+    codecs = {"m": "dynamic8(block = 256)", "v": "dynamic8(block = 128, signed = false)"}
+    agree(spec, LARGE, target, quantize=codecs, steps=4, off=2e-3)
+
+
+@TARGETS
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic", "kahan", "master"])
+def test_roundings_with_a_guard(target: str, rounding: str, dtype: str) -> None:
+    spec = rule(
+        "guard norm(grad) < 6\nm = lerp(m, grad, 0.1)\ndirection = m", "state m: like param"
+    )
+    givens = [replace(g, dtype=dtype) for g in ALIKE]
+    agree(spec, givens, target, rounding=rounding, steps=4)
+
+
+# ---------------------------------------------------------------- not a number
+
+
+def with_nan(given: Given, place: int, step: int) -> np.ndarray | None:
+    """One NaN in one tensor in the second step, an infinity in the third."""
+    grad = random_gradient(given, place, step)
+    if grad is not None and grad.size and place == 1 and step in (1, 2):
+        grad.reshape(-1)[2] = np.nan if step == 1 else np.inf
+    return grad
+
+
+@TARGETS
+@pytest.mark.parametrize(
+    "update",
+    [
+        "direction = grad / max(abs(grad), per tensor)",
+        "direction = grad - min(grad, per tensor)",
+        "direction = grad / max(abs(grad), per rows)",
+        "direction = grad / max(abs(grad), per global)",
+        "direction = max(grad, 0) + min(grad, 1) + clamp(grad, -1, 1) + sign(grad)",
+        "guard norm(grad) < 1e3\ndirection = grad",
+        "guard norm(grad, per global) < 1e3\ndirection = grad",
+        "direction = where(grad > 0, grad, 0)",
+        "direction = where(grad != grad, 0, grad)",
+        "direction = count(grad > 0) * grad^2",
+    ],
+)
+def test_nan_goes_where_the_language_says(target: str, update: str) -> None:
+    agree(rule(update), MIXED, target, gradient=with_nan, steps=4)

@@ -95,5 +95,7 @@ def test_files_named_in_the_documents_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / link).exists(), link
-    for name in re.findall(r"`((?:dsl|compiler|runtime|specs|cli|demo|tests|docs|benchmarks)/[\w./]*)`", text):
+    for name in re.findall(
+        r"`((?:dsl|compiler|runtime|specs|cli|demo|tests|docs|benchmarks)/[\w./]*)`", text
+    ):
         assert (ROOT / name).exists(), name

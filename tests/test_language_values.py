@@ -43,6 +43,8 @@ ELEMENTARY = {
     "sigmoid(grad)": lambda x: 1 / (1 + np.exp(-x)),
     "softplus(grad)": lambda x: np.logaddexp(0, x),
     "atan2(grad, 2)": lambda x: np.arctan2(x, 2),
+    "atan2(2, grad)": lambda x: np.arctan2(2, x),
+    "tan(grad) + atan(grad)": lambda x: np.tan(x) + np.arctan(x),
     "sin(grad) + cos(grad)": lambda x: np.sin(x) + np.cos(x),
     "lerp(grad, 3, 0.25)": lambda x: 0.75 * x + 0.25 * 3,
     "grad^2": lambda x: x * x,
@@ -133,8 +135,9 @@ def test_host_operators_mean_the_same(target: str) -> None:
         ("softplus(a)", math.log1p(math.exp(3))), ("floor(a / 2) + ceil(a / 2)", 3.0),
         ("tanh(a) + exp(a) + log(a)", math.tanh(3) + math.exp(3) + math.log(3)),
         ("atan2(a, 2) + abs(-a)", math.atan2(3, 2) + 3), ("sin(a) + cos(a)", math.sin(3) + math.cos(3)),
+        ("tan(a) + atan(a)", math.tan(3) + math.atan(3)),
         ("(a > 2) + 2 * (a < 2) + (a == 3 and not a == 4)", 2.0),
-        ("where(a > 2, a, 100)", 3.0), ("largest_divisor(12, 5)", 4.0), ("2^-a", 0.125),
+        ("where(a > 2, a, 100)", 3.0), ("largest_divisor(12, a + 2)", 4.0), ("2^-a", 0.125),
     ):  # fmt: skip
         found = moved(target, f"grad + {expression}", np.zeros(2), states="hyper a = 3.0")
         same(found, value)
@@ -163,9 +166,9 @@ def test_count_counts_what_is_not_zero(target: str) -> None:
 @every_target
 def test_reductions_are_in_double_beside_float64(target: str) -> None:
     """A sum of a large and many small numbers keeps the small ones."""
-    x = np.full(4001, 1e-9)
-    x[0] = 1e6
-    same(moved(target, "sum(grad) - 1000000", x), 4e-6, rtol=1e-9)
+    x = np.full(4001, 2.0**-20)
+    x[0] = 2.0**20
+    same(moved(target, "sum(grad) - 2^20", x), 4000 * 2.0**-20)
 
 
 # ---------------------------------------------------------------- matrices
@@ -178,8 +181,7 @@ def test_matrix_products_are_of_rows_and_columns(target: str) -> None:
     for expression, expected in (
         ("grad @ grad.T @ grad", flat @ flat.T @ flat),
         ("grad @ (grad.T @ grad) * 2", 2 * flat @ flat.T @ flat),
-        ("param @ grad.T @ grad", flat.cos() @ flat.T @ flat if hasattr(flat, "cos") else None),
-    )[:2]:
+    ):
         spec = rule(f"direction = {expression}", "requires ndim >= 2")
         run = Run(target, spec, np.zeros((3, 2, 2)))
         run.step(grad)

@@ -131,8 +131,13 @@ def _leaves(plan: Plan, body: Body) -> list[str]:
     lines: list[str] = []
     for node in body.operands:
         kind = "uint32_t" if node in body.keys else "REAL"
-        lines.append(f"const {kind} {names[node]} = ({kind})numbers[{columns[node.attr]}];")  # type: ignore[index]
-    lines += [f"const REAL {names[n]} = (REAL){slot_at(plan, n.attr)};" for n in body.values]
+        column = columns[node.attr]  # type: ignore[index]
+        fixed = constant(names[node], names)
+        lines.append(f"{fixed}{kind} {names[node]} = ({kind})numbers[{column}];")
+    lines += [
+        f"{constant(names[n], names)}REAL {names[n]} = (REAL){slot_at(plan, n.attr)};"
+        for n in body.values
+    ]
     lines += [
         f"{constant(names[n], names)}REAL {names[n]} = {load(stream_of(plan, n), '0')};"
         for n in body.loads

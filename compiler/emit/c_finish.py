@@ -33,8 +33,8 @@ def finish_lines(plan: Plan, finish: Finish) -> list[str]:
         sums += _gather(plan, source, kind, done[slot])
     lines = _leaves(plan, body, done)
     scope = [body.names[n] for n in (*body.operands, *body.values, *body.loads)]
-    lines += declared(body.prologue, body.names, C_DOUBLE, "double", scope)
     lines += [f"{slot_at(plan, slot)} = {name};" for slot, name in done.items()]
+    lines += declared(body.prologue, body.names, C_DOUBLE, "double", scope)
     lines += [
         f"{slot_at(plan, slot)} = {expression(node, body.names, C_DOUBLE)};"
         for slot, node in finish.values
@@ -96,9 +96,12 @@ def _column(plan: Plan, slot: Slot) -> int:
 def _leaves(plan: Plan, body: Body, done: dict[Slot, str]) -> list[str]:
     names = body.names
     columns = {expr: column for column, (_, expr) in enumerate(plan.scalars)}
-    lines = [f"const double {names[n]} = numbers[{columns[n.attr]}];" for n in body.operands]  # type: ignore[index]
+    lines = [
+        f"{constant(names[n], names)}double {names[n]} = numbers[{columns[n.attr]}];"  # type: ignore[index]
+        for n in body.operands
+    ]
     lines += [
-        f"const double {names[n]} = {slot_at(plan, n.attr)};"
+        f"{constant(names[n], names)}double {names[n]} = {slot_at(plan, n.attr)};"
         for n in body.values
         if isinstance(n.attr, Slot) and n.attr not in done
     ]

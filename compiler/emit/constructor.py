@@ -7,8 +7,9 @@ from ...dsl.levels import GLOBAL
 from ...dsl.model import Bounds, Const, Expr, Hyper, Model
 from ..hosts import reads
 from ..ir import Tree, leaves, ordered
-from .host import hyper_names, python
+from .host import hyper_names
 from .layout import Group, call, lines
+from .python import python
 from .words import wrapped
 
 _TYPES = {"real": "float", "int": "int", "bool": "bool", "choice": "str", "list": "list[float]"}

@@ -12,31 +12,16 @@ The decision tree becomes nested `if`s; scalars are computed in float64 where th
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...dsl.model import Apply, Const, Expr, Model, Read, State
-from ...dsl.patterns import regex
+from ...dsl.model import Expr, Model, Read, State
 from ..hosts import needed_lets, reads
 from ..ir import Decide, Program, Refuse, Tree
 from ..plan import Plan
 from .layout import WIDTH, Group, assignment, call, condition, lines, tuple_of
+from .python import identifier, python, python_name, quoted
 from .words import wrapped
-
-_INFIX = {
-    "or": (" or ", 1), "and": (" and ", 2), "eq": (" == ", 4), "ne": (" != ", 4),
-    "lt": (" < ", 4), "le": (" <= ", 4), "gt": (" > ", 4), "ge": (" >= ", 4),
-    "add": (" + ", 5), "sub": (" - ", 5), "mul": (" * ", 6), "div": (" / ", 6),
-    "mod": (" % ", 6), "pow": ("**", 8),
-}  # fmt: skip
-_CALLS = {
-    "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log", "log2": "math.log2",
-    "floor": "math.floor", "ceil": "math.ceil", "tanh": "math.tanh", "sin": "math.sin",
-    "cos": "math.cos", "atan2": "math.atan2", "abs": "abs", "maximum": "max", "minimum": "min",
-    "round": "round", "erf": "math.erf", "size": "fact.size",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,103 +30,6 @@ class Leaf:
 
     path: int
     plan: Plan
-
-
-def python(expr: Expr) -> str:
-    """A host expression in Python, with as few parentheses as it needs."""
-    return _print(expr)[0]
-
-
-def _print(expr: Expr) -> tuple[str, int]:
-    match expr:
-        case Const(value=bool() as value):
-            return str(value), 10
-        case Const(value=float() as value):
-            return _number(value), 10
-        case Const(value=int() as value):
-            return str(value), 10 if value >= 0 else 7
-        case Const(value=str() as value):
-            return _quoted(value), 10
-        case Read():
-            return python_name(expr), 10
-        case Apply():
-            return _apply(expr)
-
-
-def _quoted(text: str) -> str:
-    quote = "'" if '"' in text and "'" not in text else '"'
-    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
-
-
-def _number(value: float) -> str:
-    if value in (float("inf"), float("-inf")):
-        return "math.inf" if value > 0 else "-math.inf"
-    return repr(value)
-
-
-def python_name(read: Read) -> str:
-    """The Python variable that holds a host name inside `host`."""
-    return identifier(read.name)
-
-
-def identifier(name: str) -> str:
-    """A name of the language as a Python variable; one that Python keeps for itself gets a `_`."""
-    name = name.replace(".", "_")
-    return f"{name}_" if keyword.iskeyword(name) else name
-
-
-def _apply(expr: Apply) -> tuple[str, int]:
-    args = expr.args
-    match expr.op, args:
-        case "neg", (a,):
-            return "-" + _wrap(a, 7), 7
-        case "not", (a,):
-            return "not " + _wrap(a, 3), 3
-        case "select", (c, a, b):
-            return f"{_wrap(a, 1)} if {_wrap(c, 1)} else {_wrap(b, 0)}", 0
-        case "where", (c, a, b):
-            return f"{_wrap(a, 1)} if {_wrap(c, 1)} else {_wrap(b, 0)}", 0
-        case "clamp", (x, low, high):
-            return f"min(max({python(x)}, {python(low)}), {python(high)})", 10
-        case "sign", (a,):
-            return f"math.copysign(1.0, {python(a)}) if {_wrap(a, 5)} else 0.0", 0
-        case "sigmoid", (a,):
-            return f"1 / (1 + math.exp(-{_wrap(a, 7)}))", 6
-        case "softplus", (a,):
-            return f"math.log1p(math.exp({python(a)}))", 10
-        case "rsqrt", (a,):
-            return f"1 / math.sqrt({python(a)})", 6
-        case "square", (a,):
-            return f"{_wrap(a, 9)}**2", 8
-        case "lerp", (a, b, w):
-            return f"{_wrap(a, 5)} + {_wrap(w, 6)} * ({python(b)} - {_wrap(a, 6)})", 5
-        case "match", (name, Const(value=str() as pattern)):
-            return f'matches(r"{regex(pattern)}", {python(name)})', 10
-        case "member", (x, *words):
-            inside = ", ".join(map(python, words)) + ("," if len(words) == 1 else "")
-            return f"{_wrap(x, 5)} in ({inside})", 4
-        case "lacks", (Const(value=str() as name), Const(value=str() as level)):
-            return f'fact.lacks("{name}", "{level}")', 10
-        case "index", (values, place):
-            return f"{_wrap(values, 10)}[{python(place)}]", 10
-        case "length", (values,):
-            return f"len({python(values)})", 10
-        case op, (a, b) if op in _INFIX:
-            sign, level = _INFIX[op]
-            tight = level + 1 if op in ("sub", "div", "mod") or level == 4 else level
-            left = level + 1 if op == "pow" or level == 4 else level
-            if op == "pow" and not all(re.fullmatch(r"-?[\w.]+", python(x)) for x in args):
-                sign = " ** "
-            return f"{_wrap(a, left)}{sign}{_wrap(b, tight)}", level
-        case op, _ if op in _CALLS:
-            return f"{_CALLS[op]}({', '.join(map(python, args))})", 10
-        case op, _:
-            raise ValueError(f"no Python for host operation {op}")
-
-
-def _wrap(expr: Expr, least: int) -> str:
-    text, level = _print(expr)
-    return text if level >= least else f"({text})"
 
 
 # ---------------------------------------------------------------- the method
@@ -153,7 +41,7 @@ def host_method(model: Model, tree: Tree, leaf: Callable[[Program], Leaf]) -> li
     text = [
         "    @staticmethod",
         "    def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:",
-        f'        """Which path a tensor takes in this call, and its host scalars."""',
+        '        """Which path a tensor takes in this call, and its host scalars."""',
     ]
     text += [f"        {line}" for line in _unpack(model, used)]
     text += _branches(tree, leaf, frozenset(), 8)
@@ -250,12 +138,12 @@ def _branches(
 
 
 def _raise(message: str, indent: int) -> list[str]:
-    whole = lines(call("raise ValueError", ["f" + _quoted(message)]), indent)
+    whole = lines(call("raise ValueError", ["f" + quoted(message)]), indent)
     if max(map(len, whole)) <= WIDTH:
         return whole
     pieces = [f"{piece} " for piece in wrapped(message, WIDTH - indent - 10)]
     pieces[-1] = pieces[-1].rstrip()
-    strings = [("f" if "{" in piece else "") + _quoted(piece) for piece in pieces]
+    strings = [("f" if "{" in piece else "") + quoted(piece) for piece in pieces]
     pad = " " * indent
     return [f"{pad}raise ValueError(", *(f"{pad}    {s}" for s in strings), f"{pad})"]
 

@@ -1,8 +1,8 @@
 """Every kernel of a module once: steps of different paths that read the same share one kernel.
 
-    AdamW       -> adamw
-    LAMB        -> lamb_1, lamb_finish, lamb_2
-    Lookahead   -> two paths, two sweeps each with a number
+AdamW       -> adamw
+LAMB        -> lamb_1, lamb_finish, lamb_2
+Lookahead   -> two paths, two sweeps each with a number
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
-from ..text import show_step
 
 _PLACEHOLDER = "kernel_name"
 
@@ -32,8 +31,8 @@ class Kernels:
 
     optimizer: str
     emit: Callable[[Plan, PlanStep], str]
-    by_text: dict[str, Kernel] = field(default_factory=dict)
-    _of_step: dict[tuple[int, int], str] = field(default_factory=dict)
+    by_text: dict[str, Kernel] = field(default_factory=dict[str, Kernel])
+    _of_step: dict[tuple[int, int], str] = field(default_factory=dict[tuple[int, int], str])
 
     def collect(self, plans: tuple[Plan, ...]) -> None:
         """Find the distinct kernels and name them."""
@@ -44,7 +43,7 @@ class Kernels:
                 self.by_text.setdefault(text, Kernel("", plan, step))
         stem = snake(self.optimizer)
         for kind, word in ((Sweep, ""), (Finish, "_finish"), (MatrixStep, "_matrix")):
-            texts = [t for t, kernel in self.by_text.items() if isinstance(kernel.step, kind)]
+            texts = [t for t, kernel in self.by_text.items() if type(kernel.step) is kind]
             for number, text in enumerate(texts, 1):
                 kernel = self.by_text[text]
                 name = f"{stem}{word}" + (f"_{number}" if len(texts) > 1 else "")
@@ -62,8 +61,3 @@ class Kernels:
 def snake(name: str) -> str:
     """`AdamW8bit` -> `adamw8bit`, `MuonMatrix` -> `muon_matrix`: words, not every capital."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def canonical(plan: Plan, step: PlanStep) -> str:
-    """What makes two steps the same kernel, for a target that prints nothing else."""
-    return show_step(step) + repr([s.name for s in plan.streams])

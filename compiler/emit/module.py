@@ -7,36 +7,25 @@ the kernels; then the class with its constructor, its paths, and the host's part
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ...dsl.model import Model
 from ..ir import Program, Tree, leaves
-from ..plan import Finish, MatrixStep, Plan, PlanStep
+from ..plan import Plan, PlanStep
 from ..schedule import traffic
-from .c import CFunction, c_function, c_module
+from .c import CFunction, c_module
 from .constructor import class_doc, constructor, derived_defaults, hyper_literals
+from .emitted import Emitted, emitted
 from .host import Leaf, host_method, role_function
 from .kernels import Kernels
 from .layout import WIDTH, lines
 from .paths import path_literal
 from .render import render
-from .torch import TorchFunction, torch_function
-from .triton import KernelText, kernel_of
 from .words import step_lines, wrapped
 
 VERSION = "0.1.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """One kernel of the module in all targets; `c` and `triton` are None for a matrix step."""
-
-    step: PlanStep
-    c: CFunction | None
-    triton: KernelText | None
-    torch: TorchFunction
 
 
 def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
@@ -46,17 +35,9 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
     totals = max((len(plan.totals) for plan in plans), default=0)
 
     def emit(plan: Plan, step: PlanStep) -> Emitted:
-        title = kernel_title(step)
-        if isinstance(step, MatrixStep):
-            return Emitted(step, None, None, torch_function(plan, step, f"{step.name}_torch"))
-        return Emitted(
-            step,
-            c_function(plan, step, step.name),
-            kernel_of(plan, step, step.name, title, values=values, partials=partials),
-            torch_function(plan, step, f"{step.name}_torch"),
-        )
+        return emitted(plan, step, values, partials)
 
-    kernels = Kernels(model.name, lambda plan, step: repr(_texts(emit(plan, step))))
+    kernels = Kernels(model.name, lambda plan, step: repr(emit(plan, step).texts))
     kernels.collect(plans)
     made = {kernel.name: emit(kernel.plan, kernel.step) for kernel in kernels.all}
     literals = [path_literal(plan, place, kernels, made) for place, plan in enumerate(plans)]
@@ -93,31 +74,15 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
     )
 
 
-def _texts(e: Emitted) -> tuple[str, ...]:
-    c, triton = e.c, e.triton
-    return (c.text if c else "", triton.text if triton else "", e.torch.text)
-
-
-def kernel_title(step: PlanStep) -> str:
-    """One line for a kernel's docstring."""
-    if isinstance(step, Finish):
-        made = [slot.name for slot, _ in step.completes] + [slot.name for slot, *_ in step.gathers]
-        made += [slot.name for slot, _ in step.values] + [s.stream.name for s in step.stores]
-        return f"Per {step.level.kind}: {', '.join(dict.fromkeys(made))}."
-    reads = ", ".join(s.name for s in step.loads) or "nothing"
-    writes = ", ".join(s.stream.name for s in step.stores) or "nothing"
-    return f"One pass: reads {reads}; writes {writes}."
-
-
 # ---------------------------------------------------------------- the page's top
 
 
 def _doc(model: Model, plans: tuple[Plan, ...]) -> Iterator[str]:
-    head = model.doc.strip().splitlines() or ["an optimizer."]
-    yield from wrapped(f"{model.name}: {head[0]}", 100)
+    first, _, rest = inspect.cleandoc(model.doc or "an optimizer.").partition("\n")
+    yield from wrapped(f"{model.name}: {first}", 96)
     yield ""
-    yield from (line.strip() for line in head[1:])
-    if len(head) > 1:
+    if rest.strip():
+        yield from rest.strip("\n").splitlines()
         yield ""
     if model.paper:
         yield from wrapped(model.paper, 100)
@@ -167,13 +132,25 @@ def _triton(made: dict[str, Emitted]) -> Iterator[str]:
 
 def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> Iterator[str]:
     if functions:
-        text = c_module(functions, f"{model.name}, all of its kernels.", values=values, partials=partials)
+        text = c_module(
+            functions, f"{model.name}, all of its kernels.", values=values, partials=partials
+        )
         text_lines = text.rstrip("\n").splitlines()
         wide = any(len(line) > WIDTH for line in text_lines)
         yield from ("", "", 'C = r"""', *text_lines, '"""  # noqa: E501' if wide else '"""')
 
 
-_RUNTIME = ("Choice", "CompiledOptimizer", "Facts", "Finish", "Hyper", "Matrix", "Path", "Stream", "Sweep")
+_RUNTIME = (
+    "Choice",
+    "CompiledOptimizer",
+    "Facts",
+    "Finish",
+    "Hyper",
+    "Matrix",
+    "Path",
+    "Stream",
+    "Sweep",
+)
 _FUNCTIONS = ("kernel", "matches")
 
 

@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from ...dsl.levels import ELEMENT, Level
 from ...dsl.model import Const
 from ..ir import Stream
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Slot, Sweep
+from .emitted import Emitted
 from .kernels import Kernels
 from .layout import Group, call, tuple_of
 
 
-class _C(Protocol):
-    tables: tuple[str, ...]
-
-
-class _Triton(Protocol):
-    name: str
-    tables: tuple[str, ...]
-    block: int
-
-
-class _Torch(Protocol):
-    name: str
-    scalars: tuple[int, ...]
-    values: tuple[int, ...]
-    totals: tuple[int, ...]
-    sizes: tuple[int, ...]
-
-
-class EmittedStep(Protocol):
-    """What a step became in each target."""
-
-    @property
-    def c(self) -> _C | None: ...
-    @property
-    def triton(self) -> _Triton | None: ...
-    @property
-    def torch(self) -> _Torch: ...
-
-
-def path_literal(
-    plan: Plan, place: int, kernels: Kernels, made: Mapping[str, EmittedStep]
-) -> Group:
+def path_literal(plan: Plan, place: int, kernels: Kernels, made: Mapping[str, Emitted]) -> Group:
     """`Path(streams=..., steps=...)`"""
     steps: list[Group | str] = []
     for number, step in enumerate(plan.steps):
@@ -94,7 +63,7 @@ def _numbers(name: str, numbers: Sequence[int]) -> list[Group | str]:
     return [tuple_of(name, [str(n) for n in numbers])] if numbers else []
 
 
-def _step(plan: Plan, step: PlanStep, name: str, emitted: EmittedStep) -> Group:
+def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
     torch = emitted.torch
     parts: list[Group | str] = [f'"{name}"']
     loads = _words("loads", [s.name for s in step.loads])

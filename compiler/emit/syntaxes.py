@@ -207,22 +207,56 @@ def _torch_number(value: float, needed: int) -> str:
 
 
 def _torch_spell(node: Node) -> str:
-    """torch.maximum wants two tensors; host numbers are Python floats there."""
-    match node.op:
-        case "cast":
+    """Functions that want tensors in places where a host number, a Python float, stands."""
+    number = [_is_number(arg) for arg in node.args]
+    match node.op, number:
+        case "cast", _:
             return f"cast:{node.attr}"
-        case "max_number" if node.args[1].is_host:
-            return "maximum of a tensor and a number"
-        case "min_number" if node.args[1].is_host:
-            return "minimum of a tensor and a number"
-        case "maximum" | "minimum" if node.args[1].is_host:
+        case "maximum" | "minimum" | "max_number" | "min_number" | "atan2", [False, True]:
             return f"{node.op} of a tensor and a number"
-        case "maximum" | "minimum" if node.args[0].is_host:
+        case "maximum" | "minimum" | "max_number" | "min_number" | "atan2", [True, False]:
             return f"{node.op} of a number and a tensor"
-        case "clamp" if node.args[1].is_host != node.args[2].is_host:
+        case "where", [True, False, _]:
+            return "where on a number, like the first"
+        case "where", [True, True, False]:
+            return "where on a number, like the second"
+        case "clamp", [True, False, _]:
+            return "clamp of a number from a tensor"
+        case "clamp", [True, True, False]:
+            return "clamp of a number up to a tensor"
+        case "clamp", [False, low, high] if low != high:
             return "clamp between unlike"
         case _:
             return node.op
+
+
+def _is_number(node: Node) -> bool:
+    """Whether a value is a Python float there: one of the host, at whatever level it is wanted."""
+    while node.op == "spread":
+        (node,) = node.args
+    return node.is_host
+
+
+def _beside_a_number(op: str) -> dict[str, Form]:
+    """A function of two tensors where one argument is a number: made a tensor like the other."""
+    return {
+        f"{op} of {first} and {second}": Form(f"torch.{op}({args})", ATOM, (LOOSE, LOOSE))
+        for first, second, args in (
+            ("a tensor", "a number", "{0}, torch.full_like({0}, {1})"),
+            ("a number", "a tensor", "torch.full_like({1}, {0}), {1}"),
+        )
+    }
+
+
+def _bounded(op: str, bound: str) -> dict[str, Form]:
+    """The larger or smaller of a tensor and a number, with one mention of each."""
+    return {
+        f"{op} of {first} and {second}": Form(f"torch.clamp({args})", ATOM, (LOOSE, LOOSE))
+        for first, second, args in (
+            ("a tensor", "a number", f"{{0}}, {bound}={{1}}"),
+            ("a number", "a tensor", f"{{1}}, {bound}={{0}}"),
+        )
+    }
 
 
 TORCH = Syntax(
@@ -253,24 +287,31 @@ TORCH = Syntax(
         "minimum": _call("torch.minimum", 2),
         "max_number": _call("torch.maximum", 2),
         "min_number": _call("torch.minimum", 2),
-        "maximum of a tensor and a number": Form(
-            "torch.clamp({0}, min={1})", ATOM, (LOOSE, LOOSE)
+        **_bounded("maximum", "min"),
+        **_bounded("minimum", "max"),
+        **_bounded("max_number", "min"),
+        **_bounded("min_number", "max"),
+        "where on a number, like the first": Form(
+            "torch.where(torch.full_like({1}, {0}, dtype=torch.bool), {1}, {2})",
+            ATOM, (LOOSE, LOOSE, LOOSE),
         ),
-        "minimum of a tensor and a number": Form(
-            "torch.clamp({0}, max={1})", ATOM, (LOOSE, LOOSE)
-        ),
-        "maximum of a number and a tensor": Form(
-            "torch.clamp({1}, min={0})", ATOM, (LOOSE, LOOSE)
-        ),
-        "minimum of a number and a tensor": Form(
-            "torch.clamp({1}, max={0})", ATOM, (LOOSE, LOOSE)
+        "where on a number, like the second": Form(
+            "torch.where(torch.full_like({2}, {0}, dtype=torch.bool), {1}, {2})",
+            ATOM, (LOOSE, LOOSE, LOOSE),
         ),
         "clamp": _call("torch.clamp", 3),
+        "clamp of a number from a tensor": Form(
+            "torch.clamp(torch.clamp({1}, min={0}), max={2})", ATOM, (LOOSE, LOOSE, LOOSE)
+        ),
+        "clamp of a number up to a tensor": Form(
+            "torch.clamp({2}, max=max({0}, {1}))", ATOM, (LOOSE, LOOSE, LOOSE)
+        ),
         "clamp between unlike": Form(
             "torch.clamp(torch.clamp({0}, min={1}), max={2})", ATOM, (LOOSE, LOOSE, LOOSE)
         ),
         "round_stochastic": _call("round_stochastic", 2, "dtype"),
         "atan2": _call("torch.atan2", 2),
+        **_beside_a_number("atan2"),
         "mod": _call("torch.remainder", 2),
         "pow": _call("torch.pow", 2),
         "matmul": _infix("@", MUL),

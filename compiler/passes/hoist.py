@@ -1,7 +1,7 @@
 """Move what touches no tensor to the host, and gather such factors into one.
 
 Before:  lr * ((m / c1) / (sqrt(v / c2) + eps))        c1 = 1 - beta1^t, c2 = 1 - beta2^t
-After:   (lr / c1 * m) / (sqrt(v * (1 / c2)) + eps)    `lr / c1` and `1 / c2` computed once, in float64
+After:   (lr / c1 * m) / (sqrt(v * (1 / c2)) + eps)    `lr / c1`, `1 / c2`: once, in float64
 
 In a product the host's factors become one operand, then come factors per tensor, then those per
 row, then those per element: a coarse product is computed once per tensor, not per element. Only
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ...dsl.levels import GLOBAL, TENSOR
-from ...dsl.model import Const, Expr, constant
+from ...dsl.model import Apply, Const, Expr, constant
 from ...dsl.source import Source, Span
 from ..hosts import apply
 from ..ir import Graph, Node, Program, Store, ordered, replace_stores
@@ -103,10 +103,11 @@ def _ordered_product(
 def _times(a: Expr, b: Expr) -> Expr:
     """a * b, with `x * (1 / y)` written as `x / y`."""
     for x, y in ((a, b), (b, a)):
-        if getattr(y, "op", "") == "div":
-            one, divisor = y.args  # type: ignore[union-attr]
-            if isinstance(one, Const) and one.value == 1:
+        match y:
+            case Apply(op="div", args=(Const(value=1), divisor)):
                 return apply("div", x, divisor)
+            case _:
+                pass
     return apply("mul", a, b)
 
 

@@ -9,13 +9,16 @@ that could turn a NaN into a number is applied (0 * x stays).
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 from ...dsl.levels import ELEMENT, Level, join
 from ..ir import MATRIX, REDUCTIONS, Graph, Node, Program
 
-_FOLDABLE = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
+_FOLDABLE: dict[str, Callable[[float, float], float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
     "maximum": max,
     "minimum": min,
 }

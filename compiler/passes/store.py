@@ -47,10 +47,7 @@ def _spell_codecs(program: Program) -> Program:
         codec = codecs.get(node.attr) if node.op == "load" and isinstance(node.attr, str) else None
         if codec is None:
             return node
-        scale = graph.node("load", attr=f"{node.attr}_scale", level=_blocks(codec))
-        value = graph.node("mul", codec.decode(graph, node), scale)
-        value.label = str(node.attr)
-        return value
+        return _decoded(graph, node, codec)
 
     program = program.mapped(decode)
     streams: list[Stream] = []
@@ -65,6 +62,14 @@ def _spell_codecs(program: Program) -> Program:
         codec = codecs.get(old.stream.name)
         stores += [old] if codec is None else _encoded(graph, old, codec)
     return _with(program, streams, stores)
+
+
+def _decoded(graph: Graph, load: Node, codec: Codec) -> Node:
+    """What a load of a quantized state stands for."""
+    scale = graph.node("load", attr=f"{load.attr}_scale", level=_blocks(codec))
+    value = graph.node("mul", codec.decode(graph, load), scale)
+    value.label = str(load.attr)
+    return value
 
 
 def codec_of(line: Storage) -> Codec:
@@ -92,7 +97,8 @@ def _coded(stream: Stream, codec: Codec) -> list[Stream]:
 
 def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
     codes, scales = _coded(old.stream, codec)
-    guards, value = _guards(old.value)
+    load = graph.node("load", attr=codes.name, level=ELEMENT)
+    guards, value = _guards(old.value, _decoded(graph, load, codec))
     if value.level != ELEMENT:
         value = graph.node("spread", value, level=ELEMENT)
     largest = graph.node("max", graph.node("abs", value), level=_blocks(codec))
@@ -101,19 +107,18 @@ def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
     lost = graph.node("ne", largest, largest)  # NaN: the block must not read back as zeros
     scale = graph.node("where", graph.node("or", fits, lost), largest, graph.const(0))
     scale.label = scales.name
-    inverse = graph.node(
-        "where", fits, graph.node("div", graph.const(1), largest), graph.const(0)
-    )
+    inverse = graph.node("where", fits, graph.node("div", graph.const(1), largest), graph.const(0))
     inverse.label = f"{old.stream.name}_per_scale"
     code = codec.encode(graph, graph.node("mul", value, inverse))
     code.label = f"{old.stream.name}_code"
     return [_kept(graph, Store(codes, code), guards), _kept(graph, Store(scales, scale), guards)]
 
 
-def _guards(value: Node) -> tuple[list[Node], Node]:
-    """The guards around what is stored, and that itself, where the old value is a stored one."""
+def _guards(value: Node, old: Node) -> tuple[list[Node], Node]:
+    """The guards around what is stored, and that itself, if they keep `old`, the stored value. (In
+    a state's first call they keep its initial value, which is not stored yet.)"""
     guards: list[Node] = []
-    while value.attr == GUARD:
+    while value.attr == GUARD and value.args[2] is old:
         guards.append(value.args[0])
         value = value.args[1]
     return guards, value
@@ -135,25 +140,26 @@ def _round_param(program: Program, rounding: Rounding) -> Program:
     place = next((i for i, s in enumerate(program.stores) if s.stream.name == "param"), None)
     if rounding.how == "nearest" or place is None:
         return program
-    graph, new = program.graph, program.stores[place].value
+    graph = program.graph
     old = graph.node("load", attr="param", level=ELEMENT)
+    guards, new = _guards(program.stores[place].value, old)
     streams, stores = list(program.streams), list(program.stores)
     param = program.stores[place].stream
     match rounding.how:
         case "stochastic":
             key = graph.node("operand", attr=ROUNDING_KEY, level=GLOBAL)
             rounded = graph.node("round_stochastic", new, key, level=ELEMENT)
-            stores[place] = Store(param, rounded)
+            stores[place] = _kept(graph, Store(param, rounded), guards)
         case "kahan":
             kahan = Stream("kahan", ELEMENT, "param", 0.0)
             lost = graph.node("load", attr="kahan", level=ELEMENT)
-            change = graph.node("add", graph.node("sub", new, old), lost)
+            change = graph.node("add", _change(graph, new, old), lost)
             change.label = "change"
             rounded = graph.node("cast", graph.node("add", old, change), attr="param")
             rounded.label = "rounded"
-            stores[place] = Store(param, rounded)
+            stores[place] = _kept(graph, Store(param, rounded), guards)
             left = graph.node("sub", change, graph.node("sub", rounded, old))
-            stores.append(Store(kahan, left))
+            stores.append(_kept(graph, Store(kahan, left), guards))
             streams.append(kahan)
         case "master":
             _check_master(rounding)
@@ -168,6 +174,22 @@ def _round_param(program: Program, rounding: Rounding) -> Program:
                 Diagnostic("E514", f"rounding `{rounding.how}` is not compiled yet", rounding.span)
             )
     return _with(program, streams, stores)
+
+
+def _change(graph: Graph, new: Node, old: Node) -> Node:
+    """new - old without forming `new`, whose rounding is what Kahan's sum is there to catch."""
+    if new is old:
+        return graph.const(0)
+    match new.op, new.args:
+        case "add" | "sub" as op, (a, b):
+            return graph.node(op, _change(graph, a, old), b)
+        case "mul", (a, b) if b is old and a.is_host:
+            return graph.node("mul", graph.node("sub", a, graph.const(1)), old)
+        case "where", (c, a, b):
+            changes = _change(graph, a, old), _change(graph, b, old)
+            return graph.node("where", c, *changes, level=new.level)
+        case _:
+            return graph.node("sub", new, old)
 
 
 def _check_master(rounding: Rounding) -> None:

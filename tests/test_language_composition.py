@@ -1,0 +1,312 @@
+"""Composition: extends, replace, modifiers, defs, let, routes, roles, hypers and their defaults."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from language import Run, compiled, every_target, refused, rule, same
+
+import stepc
+from stepc.dsl.load import load
+
+P = np.array([[1.0, -2.0], [0.5, 4.0]])
+G = np.array([[0.5, 1.0], [-2.0, 0.25]])
+V = np.array([3.0, -1.0])
+
+BASE = """
+optimizer Base:
+    hyper lr = 1.0 in [0, inf)
+    hyper beta = 0.5 in [0, 1)
+    state m: like param
+    update:
+        m = beta * m + grad
+        direction = m
+    decay:
+        param *= 0.5
+"""
+TIMES = "modifier Times(k = 10):\n    direction:\n        direction *= k\n"
+PLUS = "modifier Plus(k = 1):\n    direction:\n        direction += k\n"
+
+
+def moved(target: str, spec: str, **hypers: object) -> np.ndarray:
+    """What one step of the last optimizer subtracts."""
+    run = Run(target, spec, P, hypers=hypers)
+    run.step(G)
+    return P - run.params[0]
+
+
+# ---------------------------------------------------------------- extends and replace
+
+
+@every_target
+def test_extends_takes_everything_over(target: str) -> None:
+    same(moved(target, BASE + "\noptimizer Child extends Base\n"), P - (0.5 * P - G))
+
+
+@every_target
+def test_what_is_declared_again_replaces_the_parent_s(target: str) -> None:
+    """A hyper, a state, a section; what stands beside them stays."""
+    child = """
+optimizer Child extends Base:
+    hyper beta = 0.25
+    state m: like param = 8
+    decay:
+        param *= 0.1
+"""
+    run = Run(target, BASE + child, P)
+    run.step(G)
+    same(run.params[0], 0.1 * P - (0.25 * 8 + G))
+
+
+@every_target
+def test_replace_changes_the_one_statement(target: str) -> None:
+    child = "\noptimizer Child extends Base:\n    replace m = beta * m - grad\n"
+    same(moved(target, BASE + child), P - (0.5 * P + G))
+
+
+def test_replace_of_none_or_many() -> None:
+    with refused("E406"):
+        load(BASE + "\noptimizer Child extends Base:\n    replace v = grad\n")
+    twice = BASE.replace("        direction = m\n", "        m = m + 1\n        direction = m\n")
+    with refused("E406"):
+        load(twice + "\noptimizer Child extends Base:\n    replace m = grad\n")
+
+
+@every_target
+def test_grandchildren(target: str) -> None:
+    more = "\noptimizer A extends Base:\n    decay:\n        param *= 1\n"
+    more += "\noptimizer B extends A:\n    replace m = 3 * grad\n"
+    same(moved(target, BASE + more), 3 * G)
+
+
+# ---------------------------------------------------------------- modifiers
+
+
+@every_target
+def test_modifiers_apply_from_left_to_right(target: str) -> None:
+    first = f"{TIMES}{PLUS}{BASE}\noptimizer X extends Base + Times + Plus\n"
+    same(moved(target, first), P - (0.5 * P - (10 * G + 1)))
+    second = f"{TIMES}{PLUS}{BASE}\noptimizer X extends Base + Plus + Times\n"
+    same(moved(target, second), P - (0.5 * P - 10 * (G + 1)))
+
+
+@every_target
+def test_a_rule_s_own_section_is_nearest_to_its_update(target: str) -> None:
+    own = BASE + "    direction:\n        direction += 100\n"
+    same(moved(target, f"{TIMES}{own}\noptimizer X extends Base + Times\n"), P - (0.5 * P - 10 * (G + 100)))
+
+
+@every_target
+def test_arguments_become_defaults_and_stay_hypers(target: str) -> None:
+    spec = f"{TIMES}{BASE}\noptimizer X extends Base + Times(k = 2)\n"
+    same(moved(target, spec), P - (0.5 * P - 2 * G))
+    same(moved(target, spec, k=3), P - (0.5 * P - 3 * G))
+
+
+@every_target
+def test_hypers_that_collide_get_the_modifier_s_name(target: str) -> None:
+    spec = f"{TIMES}{PLUS}{BASE}\noptimizer X extends Base + Times(k = 2) + Plus(k = 7)\n"
+    same(moved(target, spec, k=3, plus_k=5), P - (0.5 * P - (3 * G + 5)))
+
+
+@every_target
+def test_a_modifier_has_a_name_space_of_its_own(target: str) -> None:
+    """Its state m and its local x are not the rule's."""
+    other = """
+modifier Other:
+    state m: like param = 4
+    direction:
+        x = direction
+        m = m + 1
+        direction = x + m
+"""
+    base = BASE.replace("        direction = m\n", "        x = m\n        direction = x\n")
+    run = Run(target, f"{other}{base}\noptimizer X extends Base + Other\n", P)
+    run.step(G)
+    same(run.params[0], 0.5 * P - (G + 5))
+    same(run.state("m"), G)
+    same(run.state("Other.m"), 5)
+
+
+@every_target
+def test_needs_makes_the_rule_s_names_visible(target: str) -> None:
+    needing = "modifier Needing:\n    needs beta, m\n    direction:\n        direction = beta + m\n"
+    same(moved(target, f"{needing}{BASE}\noptimizer X extends Base + Needing\n"), P - (0.5 * P - (0.5 + G)))
+
+
+def test_needs_not_met_says_what_is_needed() -> None:
+    needing = "modifier Needing:\n    needs v\n    direction:\n        direction /= v\n"
+    with refused("E404", r".*`v`"):
+        load(f"{needing}{BASE}\noptimizer X extends Base + Needing\n")
+    blind = "modifier Blind:\n    direction:\n        direction /= m\n"
+    with refused("E201"):
+        load(f"{blind}{BASE}\noptimizer X extends Base + Blind\n")
+
+
+@every_target
+def test_a_modifier_s_grad_param_and_decay_sections(target: str) -> None:
+    all_of = """
+modifier All:
+    grad:
+        grad *= 2
+    decay:
+        param += 1
+    param:
+        param *= 3
+    after:
+        param -= 7
+"""
+    run = Run(target, f"{all_of}{BASE}\noptimizer X extends Base + All\n", P)
+    run.step(G)
+    same(run.params[0], 3 * (0.5 * P + 1 - 2 * G) - 7)
+
+
+@every_target
+def test_the_shipped_modifiers_by_name(target: str) -> None:
+    """A composition in one line; Cautious masks and rescales, Lookahead goes half way back."""
+    run = Run(target, "SGD + Cautious(floor = 0.5) + Lookahead(k = 2)", P, hypers={"lr": 0.5, "momentum": 0.5})
+    run.step(G)
+    first = P - 0.5 * G
+    same(run.params[0], first)
+    run.step(-G)
+    m = 0.5 * G - G
+    agree = m * -G > 0
+    second = first - 0.5 * np.where(agree, m, 0) / max(agree.mean(), 0.5)
+    same(run.params[0], (P + second) / 2)
+
+
+@every_target
+def test_a_modifier_of_the_gradient_clips_all_tensors_together(target: str) -> None:
+    run = Run(target, "SGD + GlobalNormClip(max_norm = 0.5)", P, V, hypers={"lr": 1.0})
+    run.step(G, V)
+    scale = 0.5 / (np.sqrt((G**2).sum() + (V**2).sum()) + 1e-6)
+    same(run.params[0], P - scale * G)
+    same(run.params[1], V - scale * V)
+
+
+# ---------------------------------------------------------------- def and let
+
+
+@every_target
+def test_a_def_is_inlined_with_its_branches_and_loops(target: str) -> None:
+    spec = rule(
+        "direction = twice(grad, 3) + twice(grad + 1)",
+        head="""
+        def twice(x, n = 1, bonus = 100):
+            x = x + bonus
+            repeat n:
+                x = 2 * x
+            when ndim > 1:
+                return x
+            otherwise:
+                return -x
+        """,
+    )
+    run = Run(target, spec, P, V)
+    run.step(G, V)
+    same(P - run.params[0], 8 * (G + 100) + 2 * (G + 101))
+    same(V - run.params[1], -(8 * (V + 100) + 2 * (V + 101)))
+
+
+def test_a_def_that_calls_itself() -> None:
+    with refused("E407"):
+        load(rule("direction = f(grad)", head="def f(x):\n    return f(x) + 1\n"))
+
+
+@every_target
+def test_let_names_a_host_value(target: str) -> None:
+    spec = rule("direction = a * grad", "hyper b = 3.0\nlet a = 2 * b + 1")
+    same(moved(target, spec), 7 * G)
+    same(moved(target, spec, b=5.0), 11 * G)
+
+
+# ---------------------------------------------------------------- routes and roles
+
+ROUTED = """
+roles:
+    name ~ "ln|bias" -> small
+    name ~ "embed"   -> embedding
+    else             -> hidden
+
+optimizer Signs:
+    hyper lr = 1.0 in [0, inf)
+    update:
+        direction = sign(grad)
+
+optimizer Router:
+    hyper lr = 1.0 in [0, inf)
+    hyper sign_lr = 0.25 in [0, inf)
+    route:
+        ndim >= 2 and role == hidden -> Signs(lr = sign_lr * lr_scale)
+        else                         -> Base(lr = 2 * lr, beta = 0.9)
+"""
+
+
+@every_target
+def test_a_route_sends_tensors_to_rules_with_bindings(target: str) -> None:
+    names = ("h.0.ln_1.weight", "h.kiln.weight", "embed.weight", "h.0.bias")
+    run = Run(target, BASE + ROUTED, P, P, P, V, names=names)
+    for _ in range(2):
+        run.step(G, G, G, V)
+    same(run.params[1], P - 0.5 * np.sign(G))
+    same(run.params[0], 0.5 * (0.5 * P - 2 * G) - 2 * 1.9 * G)
+    same(run.params[2], run.params[0])
+    same(run.params[3], 0.5 * (0.5 * V - 2 * V) - 2 * 1.9 * V)
+    assert run.has("m", 0) and not run.has("m", 1)
+
+
+def test_an_explicit_role_of_a_group_wins() -> None:
+    cls = compiled(BASE + ROUTED, ())
+    first, second = (torch.nn.Parameter(torch.tensor(P)) for _ in range(2))
+    optimizer = cls([{"params": [("a.weight", first)]}, {"params": [("b.weight", second)], "role": "small"}])  # type: ignore[call-arg]
+    first.grad = second.grad = torch.tensor(G)
+    optimizer.step()
+    same(first.detach().numpy(), P - 0.25 * np.sign(G))
+    same(second.detach().numpy(), 0.5 * P - 2 * G)
+
+
+@every_target
+def test_a_pattern_s_words_end_at_borders(target: str) -> None:
+    spec = rule('when name ~ "ln|q_proj":\n    direction = 1\notherwise:\n    direction = 0')
+    names = ("ln.weight", "ln_1.weight", "h.0.ln2", "mln.weight", "lnx", "a.q_proj.weight", "q_projx", "Ln")
+    run = Run(target, spec, *[V] * len(names), names=names)
+    run.step(*[0] * len(names))
+    assert [float(V[0] - p[0]) for p in run.params] == [1, 1, 1, 0, 0, 1, 0, 0]
+
+
+# ---------------------------------------------------------------- hypers
+
+
+@every_target
+def test_tuples_lists_and_derived_defaults(target: str) -> None:
+    spec = rule(
+        "direction = b1 + 10 * b2 + 100 * c + 1000 * list_of[1] + 10000 * length(list_of)",
+        "hyper betas = (b1 = 1.0, b2 = 2.0)\nhyper c = b1 + b2\nhyper list_of = list(5, 6, 7)",
+    )
+    same(moved(target, spec), 1 + 20 + 300 + 6000 + 30000)
+    same(moved(target, spec, betas=(2.0, 3.0)), 2 + 30 + 500 + 6000 + 30000)
+    same(moved(target, spec, c=9.0, list_of=[1, 2]), 1 + 20 + 900 + 2000 + 20000)
+
+
+@every_target
+def test_groups_have_their_own_hypers(target: str) -> None:
+    run = Run(target, BASE, V, V, groups=({"lr": 0.5}, {"beta": 0.0}), of=(0, 1))
+    run.step(V, V)
+    run.step(V, V)
+    same(run.params[0], 0.5 * (0.5 * V - 0.5 * V) - 0.5 * 1.5 * V)
+    same(run.params[1], 0.5 * (0.5 * V - V) - V)
+
+
+def test_hypers_are_checked_at_construction() -> None:
+    spec = rule("direction = grad * a * n", "hyper a = required in (0, 1]\nhyper n = 2 in [1, 5]")
+    params = [torch.nn.Parameter(torch.ones(2))]
+    cls = stepc.compile(spec)
+    with pytest.raises(TypeError, match="a"):
+        cls(params)
+    for wrong in ({"a": 0.0}, {"a": 2.0}, {"a": float("nan")}, {"a": 1.0, "n": 6}):
+        with pytest.raises(ValueError, match="is outside"):
+            cls(params, **wrong)
+    with pytest.raises(TypeError):
+        cls(params, a=0.5, nn=3)
+    cls(params, a=1.0, n=1)
