@@ -1,10 +1,11 @@
 """Every prebuilt optimizer's step on this CPU against torch's fused AdamW, interleaved in one run.
 
-    python benchmarks/against_torch.py [--elements 33554432] [--rounds 15] [NAME ...]
+    python benchmarks/against_torch.py [--shapes gpt2|flat] [--rounds 15] [NAME ...]
 
 Pairs of steps are timed in turn (ours, torch's), and the median of the pairs' ratios is printed
 with its quartiles, beside the ratio that bytes alone would give (28 per parameter for AdamW). The
-first row is torch's fused AdamW against itself: the noise. Writes benchmarks/results/*.json.
+first row is torch's fused AdamW against itself: the noise. `gpt2` is GPT-2 small's list of 148
+tensors (124.4 million parameters), `flat` one square of 16.8 million. Writes benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FUSED_BYTES = 28.0
 
 
 def bytes_of(name: str) -> float:
-    """What the plan of an ordinary step of a large matrix moves per float32 parameter: the dearest path."""
+    """What a step of a large matrix moves per float32 parameter, on the dearest path."""
     _, plans = plan(load(name))
     small = [p for p in plans if not _is_small(p)]
     return max(sum(map(traffic, p.sweeps)) for p in small)
@@ -41,11 +42,19 @@ def _is_small(made: Any) -> bool:
     return any("numel" in repr(c) and taken for c, taken in made.program.decisions)
 
 
-def with_gradient(elements: int) -> list[torch.Tensor]:
-    side = int(elements**0.5)
-    p = torch.randn(side, side).requires_grad_()
-    p.grad = torch.randn(side, side)
-    return [p]
+_BLOCK = ((768,), (768,), (2304, 768), (2304,), (768, 768), (768,), (768,), (768,), (3072, 768),
+          (3072,), (768, 3072), (768,))  # fmt: skip
+SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "gpt2": ((50257, 768), (1024, 768), *(12 * _BLOCK), (768,), (768,)),
+    "flat": ((4096, 4096),),
+}
+
+
+def with_gradients(shapes: tuple[tuple[int, ...], ...]) -> list[torch.Tensor]:
+    params = [torch.randn(shape).requires_grad_() for shape in shapes]
+    for param in params:
+        param.grad = torch.randn_like(param)
+    return params
 
 
 def seconds(optimizer: torch.optim.Optimizer) -> float:
@@ -63,19 +72,20 @@ def race(ours: torch.optim.Optimizer, theirs: torch.optim.Optimizer, rounds: int
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--elements", type=int, default=32 * 2**20)
+    parser.add_argument("--shapes", choices=SHAPES, default="gpt2")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     names = options.names or [n for n in stepc.generated.__all__ if not n.startswith("Muon")]
+    shapes = SHAPES[options.shapes]
     rows: list[dict[str, Any]] = []
     for name in ["torch", *names]:
-        theirs = torch.optim.AdamW(with_gradient(options.elements), fused=True)
+        theirs = torch.optim.AdamW(with_gradients(shapes), fused=True)
         if name == "torch":
-            ours, share, first = torch.optim.AdamW(with_gradient(options.elements), fused=True), 1.0, 0.0
+            ours, share, first = torch.optim.AdamW(with_gradients(shapes), fused=True), 1.0, 0.0
         else:
             cls = getattr(stepc.generated, name)
             required = {h.name: 1 for h in cls.hypers if h.required}
-            ours = cls(with_gradient(options.elements), **required)
+            ours = cls(with_gradients(shapes), **required)
             first, share = seconds(ours), bytes_of(name) / FUSED_BYTES
         ratios = race(ours, theirs, options.rounds)
         low, _, high = statistics.quantiles(ratios, n=4)
@@ -88,9 +98,11 @@ def main() -> None:
             flush=True,
         )
     machine = {"torch": torch.__version__, "threads": torch.get_num_threads(),
-               "machine": platform.machine(), "elements": options.elements}  # fmt: skip
-    out = Path(__file__).parent / "results" / f"cpu-{date.today()}.json"
-    out.write_text(json.dumps({"date": str(date.today()), **machine, "rows": rows}, indent=1) + "\n")
+               "machine": platform.machine(), "shapes": options.shapes}  # fmt: skip
+    out = Path(__file__).parent / "results" / f"cpu-{options.shapes}-{date.today()}.json"
+    out.write_text(
+        json.dumps({"date": str(date.today()), **machine, "rows": rows}, indent=1) + "\n"
+    )
     print(f"written to {out}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy
 
-from ..dsl.levels import Level
+from ..dsl.levels import ELEMENT, Level
 from ..dsl.model import Apply, Const, Expr, Read
 from .ir import Graph, Node
 
@@ -27,7 +27,7 @@ def thaw(expr: Expr) -> Any:
         case Const(value=float() as value):
             return sympy.Rational(str(value)) if abs(value) < 1e300 else sympy.oo
         case Apply(op="add" | "sub" | "mul" | "div" | "pow" | "neg" | "sqrt", args=args):
-            values = [thaw(arg) for arg in args]
+            values: list[Any] = [thaw(arg) for arg in args]
             match expr.op:
                 case "add":
                     return values[0] + values[1]
@@ -68,22 +68,25 @@ def product_of_combinations(
     coefficients: dict[Any, Node] = {}
     sides: list[Any] = []
     for side in (left, right):
-        terms = sympy.Integer(0)
+        combination: Any = sympy.Integer(0)
         for x, c in side.items():
             if c.op == "const" and isinstance(c.attr, float):
-                terms += sympy.Rational(str(c.attr)) * symbols[x]
+                combination += sympy.Rational(str(c.attr)) * symbols[x]
             else:
                 name = next((s for s, n in coefficients.items() if n is c), None)
                 if name is None:
                     name = sympy.Symbol(f"c{len(coefficients)}")
                     coefficients[name] = c
-                terms += name * symbols[x]
-        sides.append(terms)
-    polynomial = sympy.Poly(sympy.expand(sides[0] * sides[1]), *symbols.values())
+                combination += name * symbols[x]
+        sides.append(combination)
+    polynomial: Any = sympy.Poly(sympy.expand(sides[0] * sides[1]), *symbols.values())
     result: Node | None = None
-    for powers, coefficient in polynomial.terms():
+    terms: list[tuple[tuple[int, ...], Any]] = polynomial.terms()
+    for powers, coefficient in terms:
         pair = [x for x, power in zip(elements, powers, strict=True) for _ in range(power)]
         product = graph.node("mul", pair[0], pair[1])
+        if product.level != ELEMENT:  # a sum over elements: one value per row counts for each
+            product = graph.node("spread", product, level=ELEMENT)
         total = graph.node("sum", product, level=level)
         term = graph.node("mul", freeze(coefficient, graph, coefficients), total)
         result = term if result is None else graph.node("add", result, term)

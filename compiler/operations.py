@@ -188,6 +188,11 @@ class Operations:
             return _fact(level.kind, span)
         if level.kind == "heads":
             return level.args[0]
+        if level.kind == "chunks":
+            return apply("ceil", apply("div", _fact("numel", span), level.args[0]))
+        if level.kind == "tiles":
+            down = apply("ceil", apply("div", _fact("rows", span), level.args[0]))
+            return apply("mul", down, apply("ceil", apply("div", _fact("cols", span), level.args[1])))
         if level == TENSOR:
             return Const(1, level=TENSOR, host=True, span=span)
         return None

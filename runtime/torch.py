@@ -82,7 +82,9 @@ def _compute(
         return
     mine = values if step.level == "tensor" else None
     form = _form(step.torch)
-    results = form(*_loads(bucket, step.loads, member), *_numbers(step, member, mine, totals))
+    like = _loads(bucket, ("param",), member) if _takes(form, "like") else []
+    numbers = _numbers(step, member, mine, totals)
+    results = form(*_loads(bucket, step.loads, member), *numbers, *like)
     made, stored = results[: len(step.results)], results[len(step.results) :]
     for column, result in zip(step.results, made, strict=True):
         assert slots is not None
@@ -125,7 +127,7 @@ def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor |
         )
         like = loads[0]
         stacked = [_numbers_stack(column, like) for column in numbers]
-        results = form(*loads, *stacked)
+        results = form(*loads, *stacked, *([like] if _takes(form, "like") else []))
         for place, member in enumerate(members):
             _write(bucket, step.stores, member, [result[place] for result in results])
 

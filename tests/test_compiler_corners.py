@@ -236,6 +236,15 @@ CORNERS = {
     "a choice by the host inside arithmetic": rule(
         "direction = where(t > 1, grad, norm(grad)) * where(ndim == 2, 2, 3)"
     ),
+    "a norm of a row's and an element's values": rule(
+        "n = norm(grad)\nx = mean(grad, per rows) + param / n\ndirection = grad / (1 + norm(x))"
+    ),
+    "a norm over all of what is scaled by its own": rule(
+        "n = norm(grad)\ndirection = grad / (1 + norm(grad / n + param, per global))"
+    ),
+    "a norm over all of what is scaled by one over all": rule(
+        "n = norm(grad, per global)\ndirection = grad / (1 + norm(grad / n + param, per global))"
+    ),
     "one name, two meanings": rule(
         "x = norm(grad)\ng = grad / x\nx = norm(param)\ndirection = g * x"
     ),

@@ -267,7 +267,10 @@ TORCH = Syntax(
         "or": _infix("|", BITOR),
         "not": Form("~{0}", UNARY, (UNARY,)),
         "where": _call("torch.where", 3),
-        "number": Form("torch.where({0}, 1.0, 0.0)", ATOM, (LOOSE,)),
+        "where of two numbers": Form(
+            "torch.where({0}, like.new_tensor({1}), {2})", ATOM, (LOOSE, LOOSE, LOOSE)
+        ),
+        "number": Form("{0}.to(like.dtype)", ATOM, (ATOM,)),
         "truth": Form("{0} != 0.0", COMPARE, (BITOR,)),
         "cast:param": Form("{0}.to(dtype).type_as({0})", ATOM, (ATOM,)),
         "cast:real": Form("{0}", LOOSE, (LOOSE,)),
@@ -281,7 +284,7 @@ TORCH = Syntax(
         )},
         "softplus": Form("torch.logaddexp({0}, torch.zeros_like({0}))", ATOM, (LOOSE,)),
         "sign": Form("torch.where({0} != {0}, {0}, torch.sign({0}))", ATOM, (BITOR,)),
-        "sign_bit": Form("torch.where({0} < 0.0, -1.0, 1.0)", ATOM, (BITOR,)),
+        "sign_bit": Form("torch.where({0} < 0.0, -torch.ones_like({0}), 1.0)", ATOM, (BITOR,)),
         "cbrt": Form("torch.sign({0}) * torch.abs({0}) ** (1 / 3)", MUL, (LOOSE,)),
         "maximum": _call("torch.maximum", 2),
         "minimum": _call("torch.minimum", 2),

@@ -159,10 +159,22 @@ class _Writer:
             inner = inner.args[0]
         text = expression(node, self._names(node.level), TORCH)
         if inner.is_host:
-            return f"torch.full_like({self._like}, {text})"
-        if inner.level.is_coarse and not isinstance(self.step, MatrixStep):
-            return f"{text}.expand_as({self._like})"
+            return f"torch.full_like({self._one_each(node.level)}, {text})"
+        if inner.level != node.level and not isinstance(self.step, MatrixStep):
+            return f"{text}.expand_as({self._one_each(node.level)})"
         return text
+
+    def _one_each(self, level: Level) -> str:
+        """A tensor with one value for each cell of a level."""
+        match level.kind:
+            case "rows":
+                return f"{self._like}[:, :1]"
+            case "cols":
+                return f"{self._like}[:1]"
+            case kind if kind in _COMPACT:
+                return f'reduce({self._like}, "amax", {self._level(level)})'
+            case _:
+                return self._like
 
     def _returned(self) -> list[str]:
         parts = list(self._results())

@@ -3,16 +3,16 @@
 Before:  r = norm(p) / norm(u);  n = sum((p - lr*r*u)^2)      the sum must wait for r: another pass
 After:   n = pp - 2*lr*r*pu + lr^2*r^2*uu                      three sums taken in r's own pass
 
-Applies to sums of products of two values that are linear, with coefficients per tensor, in values
-which are ready one barrier earlier; the coefficients are expanded and shared by sympy
-(`algebra.py`). The result is kept non-negative where the sum was of squares, because expanding can
-cancel. Leaves sums alone that need no later pass than their terms, and those over several tensors
-where these can follow different paths: all must add up the same.
+Applies to sums of products of two values that are linear, with coefficients per tensor (in a sum
+over all tensors: one for all), in values which are ready one barrier earlier; the coefficients are
+expanded and shared by sympy (`algebra.py`). The result is kept non-negative where the sum was of
+squares, because expanding can cancel. Leaves sums alone that need no later pass than their terms,
+and those over several tensors where these can follow different paths: all must add up the same.
 """
 
 from __future__ import annotations
 
-from ...dsl.levels import TENSOR
+from ...dsl.levels import GLOBAL, TENSOR
 from ..algebra import product_of_combinations
 from ..ir import Graph, Node, Program, ordered
 from ..stages import stages
@@ -42,7 +42,8 @@ def _expand(total: Node, graph: Graph, stage: dict[Node, int]) -> Node | None:
     if left is None or right is None or len(left) + len(right) <= 2:
         return None
     late = max(stage.get(n, 0) for n in (*left, *right))
-    if late >= stage[term]:
+    finer = any(c.level not in (GLOBAL, total.level) for c in (*left.values(), *right.values()))
+    if late >= stage[term] or finer:
         return None
     result = product_of_combinations(graph, left, right, total.level)
     if term.args[0] is term.args[1]:

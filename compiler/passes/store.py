@@ -196,6 +196,10 @@ def _check_master(rounding: Rounding) -> None:
     for name, value in rounding.options:
         if name == "bits" and isinstance(value, Const) and value.value != 32:
             raise SpecError(
-                Diagnostic("E514", f"master(bits = {value.value}) is not compiled yet", rounding.span,
-                           "`master` alone keeps a float32 copy")
-            )  # fmt: skip
+                Diagnostic(
+                    "E514",
+                    f"master(bits = {value.value}) is not compiled yet",
+                    rounding.span,
+                    "`master` alone keeps a float32 copy",
+                )
+            )
