@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..dsl.levels import ELEMENT
-from ..dsl.model import Const, Read, State, Storage
+from ..dsl.model import Apply, Const, Read, State, Storage
 from .ir import Stream
 from .names import Names
 
@@ -44,6 +44,8 @@ class Declared:
                 initial = float(value)
             case Read(kind="param"):
                 initial = "param"
+            case Apply(op="identity"):
+                initial = "identity"
             case _:
                 pass
         return Stream(name, level, state.dtype or "real", initial, self._codec(state))
@@ -69,5 +71,7 @@ def runtime_fills(stream: Stream, state: State) -> bool:
             return stream.codec is None or value == 0
         case Read(kind="param"):
             return stream.codec is None and stream.dtype == "real" and stream.level == ELEMENT
+        case Apply(op="identity"):
+            return stream.level.kind == "matrix"
         case _:
             return False

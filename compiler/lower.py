@@ -20,6 +20,7 @@ from ..dsl.source import Span
 from .decisions import Decisions, Refused, Undecided
 from .ir import Decide, Program, Refuse, Tree
 from .trace import Trace
+from .uncompiled import refuse_levels
 
 _MOST_LEAVES = 512
 
@@ -64,11 +65,13 @@ class _Grower:
                     "use `where` for choices inside arithmetic, or fewer `when`s",
                 )
             )
-        return Program(
+        program = Program(
             self.model.name, trace.graph, taken, trace.streams(), trace.stores(),
             tuple(decisions.lets), tuple(trace.names.host_stores.items()), trace.counts,
             trace.model.rounding,
         )  # fmt: skip
+        refuse_levels(program, trace.model)
+        return program
 
 
 def refuse_unsupported(model: Model) -> None:

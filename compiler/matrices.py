@@ -12,13 +12,6 @@ from .plan import MatrixStep
 from .sequence import Sequence
 
 
-def matrix_place(sequence: Sequence) -> int:
-    """The sweep that the matrix step follows; -1 without one."""
-    if not sequence.region:
-        return -1
-    return max((sequence.ready[n] for n in _inputs(sequence)), default=0)
-
-
 def matrix_step(cut: Cut, after: int) -> MatrixStep:
     """The region as the step that follows sweep `after`."""
     region = cut.sequence.region

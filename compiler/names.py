@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import Level
+from ..dsl.levels import ELEMENT, Level
 from ..dsl.model import Apply, Assign, Const, Expr, Model, Read, Repeat, When, walk
 from .decisions import Decisions, Refused
 from .hosts import apply, substitute
@@ -83,10 +83,14 @@ class Names:
                 return None
 
     def level(self, level: Level) -> Level:
-        """A level with its partition chosen and its arguments in host terms."""
+        """A level with its partition chosen and its arguments in host terms. matrix(rows, cols) is
+        the parameter's own shape: an element level like any other."""
         if level.kind == "partition":
             partition = next(p for p in self.model.partitions if p.name == level.name)
             return self.level(self.first_of(partition.rules))
+        facts = [arg.name for arg in level.args if isinstance(arg, Read) and arg.kind == "fact"]
+        if level.kind == "matrix" and facts == ["rows", "cols"]:
+            return ELEMENT
         return replace(level, args=tuple(self.host(arg) for arg in level.args))
 
     def first_of(self, rules: tuple[tuple[Expr | None, Level], ...]) -> Level:

@@ -48,6 +48,12 @@ class Operations:
 
     def apply(self, expr: Apply) -> Node:
         """The node of a device operation."""
+        node = self._node(expr)
+        if any(arg.op == "identity" for arg in node.args):
+            raise _not_compiled("arithmetic on an identity", expr.span)
+        return node
+
+    def _node(self, expr: Apply) -> Node:
         op, span = expr.op, expr.span
         if op in _REDUCTIONS and expr.per is not None:
             return self._reduction(expr, self.names.level(expr.per))
@@ -57,17 +63,16 @@ class Operations:
             return self._square(self.value(expr.args[0]))
         if op in ("matmul", "transpose"):
             args = [self.value(arg) for arg in expr.args]
-            level = self._matrix_level(expr.level)
+            if any(arg.op == "identity" for arg in args):
+                return next((arg for arg in args if arg.op != "identity"), args[0])
+            level = self.names.level(expr.level)
             return self.graph.node(op, *args, level=level, span=span)
         if op == "cast":
             name = _word(expr)
             return self.graph.node("cast", self.value(expr.args[0]), attr=name, span=span)
         if op in _ELEMENTARY:
             return self.graph.node(op, *(self.value(arg) for arg in expr.args), span=span)
-        raise SpecError(
-            Diagnostic("E511", f"`{op}` is understood, not compiled yet", span,
-                       "the naive interpreter may still run it")
-        )  # fmt: skip
+        raise _not_compiled(f"`{op}`", span)
 
     def _lerp(self, expr: Apply) -> Node:
         a, b = self.value(expr.args[0]), self.value(expr.args[1])
@@ -81,15 +86,6 @@ class Operations:
             )
         w_node = self.value(weight)
         return self._add(a, self._mul(w_node, self.graph.node("sub", b, a)))
-
-    def _matrix_level(self, level: Level) -> Level:
-        """matrix(rows, cols) is the parameter's own shape: an element level like any other."""
-        facts = [
-            arg.name if isinstance(arg, Read) and arg.kind == "fact" else "" for arg in level.args
-        ]
-        if level.kind == "matrix" and facts == ["rows", "cols"]:
-            return ELEMENT
-        return self.names.level(level)
 
     # ------------------------------------------------------------ reductions
 
@@ -107,6 +103,8 @@ class Operations:
     def _reduced_value(self, expr: Apply, per: Level) -> Node:
         x = self._cells_of(expr.args[0])
         op, span = expr.op, expr.span
+        if x.level.is_shaped and (op in ("mean", "rms", "std") or per != TENSOR):
+            raise _not_compiled(f"`{op}` of this shape", span)
         if op == "dot":
             x = self._mul(x, self._cells_of(expr.args[1]))
         same = refines(per, x.level)
@@ -134,7 +132,7 @@ class Operations:
     def _cells_of(self, expr: Expr) -> Node:
         """What a reduction consumes: one value per cell of the expression's level, even where this
         path's choices give a coarser one."""
-        x, level = self.value(expr), self._matrix_level(expr.level)
+        x, level = self.value(expr), self.names.level(expr.level)
         if x.level != level and refines(level, x.level):
             return self.graph.node("spread", x, level=level)
         return x
@@ -224,6 +222,17 @@ class Operations:
 
     def _mul(self, a: Node, b: Node) -> Node:
         return self.graph.node("mul", a, b)
+
+
+def _not_compiled(what: str, span: Span) -> SpecError:
+    return SpecError(
+        Diagnostic(
+            "E511",
+            f"{what} is understood, not compiled yet",
+            span,
+            "the naive interpreter may still run it",
+        )
+    )
 
 
 def _fact(name: str, span: Span) -> Expr:

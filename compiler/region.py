@@ -5,13 +5,15 @@
 The region holds every matrix product, everything between two of them, everything of a shape of its
 own, and what only feeds a product but would need a pass of its own (the division by the norm).
 Arithmetic after the last product belongs to a sweep again, unless a reduction stands in between.
+A sum over several tensors, and what it adds up, is never in the region: it sees one tensor at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .ir import MATRIX, Node, ordered
+from ..dsl.levels import GLOBAL, GROUP
+from .ir import MATRIX, REDUCTIONS, Node, ordered
 from .stages import stages
 
 
@@ -29,20 +31,40 @@ def matrix_region(roots: Sequence[Node]) -> frozenset[Node]:
         if _is_matrix(node) or node in before:
             before.update(node.args)
     stage = stages(roots)
-    region = {n for n in nodes if _is_matrix(n) or (n in after and n in before)}
+    apart = set(ordered(n for n in nodes if _is_joint(n) and n in before))
+    before -= apart
+    swept = {n for n in ordered(n for n in nodes if _is_joint(n)) if n.level.is_coarse}
+    region = {n for n in nodes if _is_matrix(n) or (n in after and n in before)} - apart
     region |= {n for n in before if not n.is_host and stage[n] > 0}
     region |= {
         n for n in before if n.op not in ("load", "operand", "const") and _feeds(n, nodes, region)
     }
     judged: set[Node] = set()
     for node in nodes:  # a reduction over the result, and what waits for it
+        if node in swept:
+            continue
         waits = node.level.is_coarse and any(arg in region or arg in judged for arg in node.args)
         if (waits and node not in region) or any(arg in judged for arg in node.args):
             judged.add(node)
     region |= judged
-    region |= _inner(nodes, region)
-    region |= _merging(nodes, region)
+    region |= _inner(nodes, region) - apart
+    region |= _merging([n for n in nodes if n not in swept], region) - apart
     return frozenset(region)
+
+
+def is_whole(region: frozenset[Node], roots: Sequence[Node]) -> bool:
+    """Whether the region has all that only a matrix step can compute: not if a sum over several
+    tensors stands between two products, or adds up numbers made from a matrix."""
+    return all(
+        node in region
+        for node in ordered(roots)
+        if _is_matrix(node) or any(arg.level.is_shaped for arg in node.args)
+    )
+
+
+def _is_joint(node: Node) -> bool:
+    """A reduction over several tensors."""
+    return node.op in REDUCTIONS and node.level in (GROUP, GLOBAL)
 
 
 def _inner(nodes: list[Node], region: set[Node]) -> set[Node]:

@@ -62,9 +62,9 @@ def schedule_all(tree: Tree) -> tuple[Plan, ...]:
 
 
 def _barriers(program: Program) -> int:
-    """How many passes must end before the last one can begin; a matrix step counts once."""
+    """How many passes must end before the last one can begin, at least."""
     if matrix_region([s.value for s in program.stores]):
-        return 1
+        return 0
     stage = stages(s.value for s in program.stores)
     swept = [stage[s.value] for s in program.stores if not s.stream.level.is_coarse]
     ended = [stage[n] - 1 for n in stage if n.op in REDUCTIONS and stage[n] > 0]

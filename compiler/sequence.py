@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..dsl.levels import Level
 from .ir import REDUCTIONS, Node, Program, Store, ordered
-from .region import matrix_region
+from .region import is_whole, matrix_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +27,28 @@ class Sequence:
     @staticmethod
     def of(program: Program, cells: tuple[Level | None, ...]) -> Sequence | None:
         """None if these sweeps are too few."""
-        sequence = Sequence._of(program, cells)
+        sequence = Sequence.timed(program, cells)
         if any(
             sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
         ):
             return None
         if any(sequence.ready[n] > len(cells) for n in sequence.ready if ends_sweep(n)):
             return None
+        if not is_whole(sequence.region, [store.value for store in program.stores]):
+            return None
         return sequence
 
     @staticmethod
-    def _of(program: Program, cells: tuple[Level | None, ...]) -> Sequence:
+    def timed(program: Program, cells: tuple[Level | None, ...]) -> Sequence:
         """What is not ready in any of these sweeps, is ready after them."""
         roots = [store.value for store in program.stores]
         region = matrix_region(roots)
         ready: dict[Node, int] = {}
-        inputs = [a for n in region for a in n.args if a not in region]
-        for node in ordered(roots):
+        inputs = [a for n in ordered(roots) if n in region for a in n.args if a not in region]
+        for node in ordered([*inputs, *roots]):
             below = max((ready[arg] for arg in node.args), default=0)
             if node in region:
-                below = 1 + max((ready[a] for a in inputs if a in ready), default=0)
+                below = 1 + max((_swept_by(a, ready) for a in inputs), default=0)
             elif node.op in REDUCTIONS and not node.args[0].level.is_coarse:
                 at = sweep_over(cells, node.args[0].level, below)
                 below = at + 1 if node.level.is_coarse else sweep_over(cells, node.level, below)
@@ -56,11 +58,14 @@ class Sequence:
         return Sequence(program, cells, region, ready)
 
     def has_work(self, k: int) -> bool:
-        """Whether something is first ready in sweep k: a store, a sum, a value per cell."""
+        """Whether something is first ready in sweep k: a store, a sum, a value per cell. A step
+        that only changes numbers has one sweep too, which is left out in the end."""
         ready = self.ready
+        if not any(map(self.swept, self.program.stores)) and not any(map(ends_sweep, ready)):
+            return k == 0
         return (
             any(self.place(store) == k for store in self.program.stores if self.swept(store))
-            or any(ready[n] == k + 1 for n in ready if n in self.region or ends_sweep(n))
+            or any(ready[n] == k + 1 for n in ready if n in self.region or _is_total(n))
             or any(ready[n] == k for n in ready if n.op in REDUCTIONS and n.level.is_cells)
         )
 
@@ -90,15 +95,34 @@ class Sequence:
         ]
 
 
+def matrix_place(sequence: Sequence) -> int:
+    """The sweep that the matrix step follows; -1 without one."""
+    inputs = {a for n in sequence.region for a in n.args if a not in sequence.region}
+    if not sequence.region:
+        return -1
+    return max((_swept_by(a, sequence.ready) for a in inputs), default=0)
+
+
+def _swept_by(node: Node, ready: dict[Node, int]) -> int:
+    """The sweep after which a matrix step finds a value: a number that a finish makes is there
+    when the next sweep is ready to begin."""
+    return max(ready[node] - 1, 0) if node.level.is_coarse else ready[node]
+
+
 def is_busy(program: Program, cells: tuple[Level | None, ...]) -> bool:
     """Whether the last of these sweeps has something to do. (What the others have to do does not
     depend on it.)"""
-    return not program.stores or Sequence._of(program, cells).has_work(len(cells) - 1)
+    return not program.stores or Sequence.timed(program, cells).has_work(len(cells) - 1)
+
+
+def _is_total(node: Node) -> bool:
+    """Whether a value is made by the finishes after a sweep."""
+    return node.op in REDUCTIONS and node.level.is_coarse
 
 
 def ends_sweep(node: Node) -> bool:
     """Whether a value needs the partial results of a whole sweep."""
-    return node.op in REDUCTIONS and node.level.is_coarse and not node.args[0].level.is_coarse
+    return _is_total(node) and not node.args[0].level.is_coarse
 
 
 def sweep_over(cells: tuple[Level | None, ...], level: Level, start: int) -> int:

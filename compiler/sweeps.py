@@ -9,9 +9,9 @@ from __future__ import annotations
 from .cut import Cut
 from .finishes import finishes
 from .ir import Store
-from .matrices import matrix_place, matrix_step
+from .matrices import matrix_step
 from .plan import Partial, Plan, PlanStep, Sweep
-from .sequence import Sequence, ends_sweep, sweep_over
+from .sequence import Sequence, ends_sweep, matrix_place, sweep_over
 from .tables import operands, temporaries, totals, used_sizes, values
 
 

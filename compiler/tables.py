@@ -42,7 +42,7 @@ def operands(steps: Sequence[PlanStep]) -> tuple[tuple[str, Expr], ...]:
 
 
 def used_sizes(program: Program, steps: Sequence[PlanStep]) -> tuple[Expr, ...]:
-    """Host integers that cell levels need (heads(n)), constants left out."""
+    """Host integers that levels need (heads(n), matrix(rows, rows)), constants left out."""
     levels: dict[Level, None] = {s.level: None for s in program.streams}
     for step in steps:
         if isinstance(step, Sweep) and step.cell is not None:
@@ -52,7 +52,7 @@ def used_sizes(program: Program, steps: Sequence[PlanStep]) -> tuple[Expr, ...]:
     found: dict[Expr, None] = {}
     for level in levels:
         for arg in level.args:
-            if level.is_cells and not isinstance(arg, Const):
+            if not isinstance(arg, Const):
                 found[arg] = None
     return tuple(found)
 

@@ -107,7 +107,7 @@ class Trace:
         for state in self.model.states:
             if state.host or (state.condition and not self.names.decide(state.condition)):
                 continue
-            if self.names.first_of(state.shapes).kind == "none":
+            if self.names.first_of(state.shapes).kind in ("none", "identity"):
                 continue
             stream = self._declared.stream(state.name)
             if state.name not in self._states and not runtime_fills(stream, state):
@@ -151,10 +151,14 @@ class Trace:
 
     def _load(self, name: str) -> Node:
         """The value a stream held when the step began."""
-        stream = self._declared.stream(name)
         if name in ("param", "grad"):
+            self._declared.stream(name)
             return self.graph.node("load", attr=name, level=ELEMENT)
         state = self.model.state(name)
+        shape = self.names.first_of(state.shapes)
+        if shape.kind == "identity":
+            return self.graph.node("identity", level=self.names.level(shape))
+        stream = self._declared.stream(name)
         if not runtime_fills(stream, state) and self.names.decide(_is_new(state, stream)):
             return self._initial(state, stream)
         return self.graph.node("load", attr=name, level=stream.level)

@@ -130,6 +130,8 @@ CODES: dict[str, str] = {
     "E522": "indexing, quantiles and positions",
     "E523": "groupings",
     "E524": "values as stored",
+    "E525": "values per axis",
+    "E526": "shapes of states that are not compiled",
     # in use: raised by the runtime, with its own exceptions
     "E601": "parameter groups that differ in what they share",
     # warnings

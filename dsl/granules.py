@@ -11,7 +11,7 @@ from collections.abc import Callable
 from . import syntax as s
 from .context import UNKNOWN, Context, is_poison
 from .levels import Level
-from .model import Expr
+from .model import Const, Expr
 from .suggest import nearest
 from .words import LEVEL_ARGUMENTS, PLAIN_LEVELS
 
@@ -38,6 +38,10 @@ def granule(c: Context, node: s.Granule, expression: Elaborate) -> Level:
         for arg in args:
             if not arg.host and not is_poison(arg):
                 c.error("E304", "the size of a level needs a host value", arg.span)
+            elif isinstance(arg, Const) and not is_poison(arg) and not _is_size(arg, name):
+                least = 0 if name == "axis" else 1
+                said = f"what stands in `{name}(...)` is a whole number from {least} on"
+                c.error("E318", said, arg.span)
         c.counts += args
         return Level(name, args)
     table = c.tables.get(name)
@@ -54,3 +58,9 @@ def granule(c: Context, node: s.Granule, expression: Elaborate) -> Level:
     known = [*PLAIN_LEVELS, *LEVEL_ARGUMENTS, *c.tables]
     c.error("E211", f"`{name}` is not a level", node.span, nearest(name, known))
     return UNKNOWN
+
+
+def _is_size(size: Const, level: str) -> bool:
+    """Whether a number can be the size of a level's cells, or the number of an axis."""
+    least = 0 if level == "axis" else 1
+    return type(size.value) is int and least <= size.value < 2**31

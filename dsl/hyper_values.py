@@ -14,7 +14,8 @@ from typing import Any
 from .fold import Scalar, evaluate
 from .model import Hyper, Model, Read
 
-OTHER_KEYS = ("initial_lr", "maximize")  # what a group may hold besides hypers
+GROUP_FACTS = ("width", "depth")
+OTHER_KEYS = ("initial_lr", "maximize", *GROUP_FACTS)  # what a group may hold besides hypers
 
 
 def hyper_values(model: Model, group: Mapping[str, Any]) -> dict[str, Any]:

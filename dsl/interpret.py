@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from .cells import ELEMENT, Array, Shape, Value
-from .hyper_values import hyper_values
+from .hyper_values import GROUP_FACTS, hyper_values
 from .keep import Keep
 from .lockstep import evaluate, run
 from .model import Model, State
@@ -49,7 +49,8 @@ class Tensor:
 
 class Interpreter:
     """Runs a model step by step. `groups` are dicts of hypers by the constructor's names; they may
-    be changed between steps, as a schedule does, and may hold `initial_lr` and `maximize`."""
+    be changed between steps, as a schedule does, and may hold `initial_lr`, `maximize`, and the
+    facts `width` and `depth`."""
 
     def __init__(
         self,
@@ -133,6 +134,7 @@ class Interpreter:
             "ndim": len(shape.axes),
             "worker": 0,
             "workers": 1,
+            **{name: group[name] for name in GROUP_FACTS if name in group},
         }
         visit = Visit(
             self.model,

@@ -15,15 +15,18 @@ from .cells import Value
 
 @dataclass(slots=True, eq=False)
 class Keep:
-    """`written` and `blocked` (by a guard that did not hold) are of the present step."""
+    """`before` is what a name stood for when the step began, `present` what it stands for now;
+    `written` and `blocked` (by a guard that did not hold) are of the present step."""
 
     stored: dict[str, Value] = field(default_factory=dict[str, Value])
+    before: dict[str, Value] = field(default_factory=dict[str, Value])
     present: dict[str, Value] = field(default_factory=dict[str, Value])
     written: set[str] = field(default_factory=set[str])
     hosted: set[str] = field(default_factory=set[str])  # the states that live on the host
     blocked: bool = False
 
     def begin(self) -> None:
+        self.before = dict(self.stored)
         self.present = dict(self.stored)
         self.written = set()
         self.blocked = False

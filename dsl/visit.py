@@ -49,7 +49,8 @@ class Waiting(Exception):
 
 @dataclass(slots=True, eq=False)
 class Visit:
-    """`start` is the parameter before anything has written it."""
+    """`start` is the parameter before anything has written it, `assigned` the states that this
+    tensor has assigned: of one that it shares it sees no other tensor's assignment."""
 
     model: Model
     name: str
@@ -66,6 +67,7 @@ class Visit:
     roles: tuple[tuple[Expr | None, str], ...] = field(init=False)
     locals: dict[str, Value] = field(default_factory=dict[str, Value])
     totals: dict[Apply, Value] = field(default_factory=dict[Apply, Value])
+    assigned: set[str] = field(default_factory=set[str])
     wrote_param: bool = False
     ended: bool = False
 
@@ -114,6 +116,7 @@ class Visit:
         keep = self.keep(self.model.state(name))
         keep.present[name] = carry(value, keep.present[name].cells, self.shape)
         keep.written.add(name)
+        self.assigned.add(name)
 
     # ------------------------------------------------------------ levels
 
@@ -185,7 +188,8 @@ class Visit:
                 return self.locals[read.name]
             case "state":
                 state = self.model.state(read.name)
-                return self.keep(state).present[read.name]
+                keep = self.keep(state)
+                return (keep.present if read.name in self.assigned else keep.before)[read.name]
             case "param":
                 return self.param
             case "grad":
@@ -197,6 +201,11 @@ class Visit:
 
     def _fact(self, name: str) -> Any:
         if name != "role":
+            if name not in self.facts:
+                raise ValueError(
+                    f"{self.name}: the rule reads `{name}`, which its group does not give; write "
+                    f'{{"{name}": 512}} in the group'
+                )
             return self.facts[name]
         if self.role is not None:
             return self.role

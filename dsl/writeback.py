@@ -32,7 +32,7 @@ def create_state(visit: Visit, state: State, value: Value, dtype: str) -> None:
     keep = visit.keep(state)
     if state.host:
         keep.hosted.add(state.name)
-    keep.present[state.name] = value
+    keep.before[state.name] = keep.present[state.name] = value
     keep.stored[state.name] = _as_stored(visit, state, value, dtype)
 
 

@@ -29,7 +29,10 @@ def make(stream: Stream, param: Tensor, fact: Facts, sizes: tuple[int, ...]) -> 
             return param.detach().to(dtype, copy=True)
         new = torch.empty_like(param, dtype=dtype, requires_grad=False)
     else:
-        new = torch.empty(shape(stream.level, fact, sizes), dtype=dtype, device=param.device)
+        form = shape(stream.level, fact, sizes)
+        if stream.initial == "identity":
+            return torch.eye(*form, dtype=dtype, device=param.device)
+        new = torch.empty(form, dtype=dtype, device=param.device)
     if stream.initial == "param":
         raise ValueError(f"{fact}: a state per {kind(stream.level)} cannot begin as the parameter")
     return new.fill_(float(stream.initial))

@@ -76,4 +76,6 @@ def shape(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> tuple[int, ..
         return fact.shape
     if kind(level) in COARSE:
         return ()
+    if kind(level) == "matrix":
+        return arguments(level, sizes)
     return (count(level, fact, sizes),)

@@ -216,8 +216,9 @@ def _problem(value: Tensor, stream: Stream, dtype: torch.dtype, param: Tensor) -
     shape = _shape(stream, param)
     if shape is not None and tuple(value.shape) != shape:
         return f"shape {tuple(value.shape)}, not {shape}"
-    if shape is None and value.ndim != 1:
-        return f"shape {tuple(value.shape)}, not one number per cell"
+    if shape is None and value.ndim != (2 if kind(stream.level) == "matrix" else 1):
+        what = "a matrix" if kind(stream.level) == "matrix" else "one number per cell"
+        return f"shape {tuple(value.shape)}, not {what}"
     return ""
 
 

@@ -3,6 +3,7 @@
     fact.t, fact.first        the number of this step (from 1), and whether its states are new
     fact.rows, fact.cols      the first axis, and all the others together; a vector is one row
     fact.grad_scale           what the gradient is multiplied by when it is loaded
+    fact.width, fact.depth    the model's, as the parameter group gives them
 
 Also what can be read off a generated `host` itself: which facts its answer depends on.
 """
@@ -56,6 +57,28 @@ class Facts:
     def lr_scale(self) -> float:
         """How far a schedule has brought lr from where it began."""
         return self.lr / self.base_lr if self.base_lr else 1.0
+
+    @property
+    def width(self) -> float:
+        """The model's width; ValueError if the parameter group does not give it."""
+        return self._given("width")
+
+    @property
+    def depth(self) -> float:
+        """The model's depth; ValueError if the parameter group does not give it."""
+        return self._given("depth")
+
+    def _given(self, name: str) -> float:
+        group = self.homes["group"]
+        if name not in group:
+            raise ValueError(
+                f"{self}: the rule reads the fact `{name}`, which the parameter group does not give; "
+                f'pass [{{"params": parameters, "{name}": 512}}] to {self.optimizer}'
+            )
+        value = group[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{self}: the group's {name} = {value!r} is not a number")
+        return value
 
     @property
     def rounding_key(self) -> int:

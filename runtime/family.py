@@ -128,8 +128,9 @@ class Family:
                 shift = torch.tensor([first, 0], dtype=torch.int64, device=self.device)
                 spans.append(plan.spans + shift)
             first += counts[k]
-        where = torch.cat(spans) if spans else None
-        self.parts = Parts(together, where, self.values, self.count)
+        if any(last):  # else the partial results of the sweep before are still to be combined
+            where = torch.cat(spans) if spans else None
+            self.parts = Parts(together, where, self.values, self.count)
 
     def _run_bucket(
         self,

@@ -4,7 +4,7 @@
     spread(scale, "chunks", 256, like=x)     each chunk's value at each of its elements
 
 Cells are numbered along the flattened tensor; the last chunk, and tiles at the edges, may be
-partial.
+partial. Stacks (batch, rows, cols) go with one vector for each matrix: (batch, cells).
 """
 
 from __future__ import annotations
@@ -19,40 +19,51 @@ _NEUTRAL = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}
 def reduce(x: Tensor, how: str, level: str, *sizes: int) -> Tensor:
     """`sum`, `amax` or `amin` over every cell of a (rows, cols) tensor, as a vector."""
     cells = _cells(x, level, sizes, _NEUTRAL[how])
-    return getattr(torch, how)(cells, dim=1)
+    return getattr(torch, how)(cells, dim=-1)
 
 
 def spread(x: Tensor, level: str, *sizes: int, like: Tensor) -> Tensor:
     """A vector of one value per cell as a tensor of the shape of `like`."""
-    rows, cols = like.shape
+    rows, cols = like.shape[-2:]
+    sizes = _fitting(level, sizes, rows, cols)
     match level, sizes:
-        case "heads", (_,):
-            return x.repeat_interleave(rows // max(len(x), 1), 0).unsqueeze(1).expand(rows, cols)
+        case "heads", (heads,):
+            return x.repeat_interleave(rows // heads, -1).unsqueeze(-1).expand(like.shape)
         case "chunks", (length,):
-            return x.repeat_interleave(length)[: rows * cols].view(rows, cols)
+            return x.repeat_interleave(length, -1)[..., : rows * cols].reshape(like.shape)
         case "tiles", (height, width):
-            tiles = x.view(-(-rows // height), -(-cols // width))
-            whole = tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)
-            return whole[:rows, :cols]
+            tiles = x.unflatten(-1, (-(-rows // height), -(-cols // width)))
+            whole = tiles.repeat_interleave(height, -2).repeat_interleave(width, -1)
+            return whole[..., :rows, :cols]
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")
 
 
+def _fitting(level: str, sizes: tuple[int, ...], rows: int, cols: int) -> tuple[int, ...]:
+    """The sizes of a cell, those that reach beyond the tensor cut back to it."""
+    if min(sizes) < 1:
+        raise ValueError(f"{level} of {' x '.join(map(str, sizes))}")
+    room = {"chunks": (rows * cols,), "tiles": (rows, cols)}.get(level, sizes)
+    return tuple(max(1, min(size, most)) for size, most in zip(sizes, room, strict=True))
+
+
 def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Tensor:
     """One row per cell, padded with what does not count."""
-    rows, cols = x.shape
+    rows, cols = x.shape[-2:]
+    sizes = _fitting(level, sizes, rows, cols)
     match level, sizes:
         case "heads", (heads,):
             if rows % heads:
                 raise ValueError(f"{heads} heads do not divide {rows} rows")
-            return x.reshape(heads, -1)
+            return x.flatten(-2).unflatten(-1, (heads, rows // heads * cols))
         case "chunks", (length,):
-            return pad(x.reshape(-1), (0, -x.numel() % length), value=neutral).view(-1, length)
+            whole = pad(x.flatten(-2), (0, -rows * cols % length), value=neutral)
+            return whole.unflatten(-1, (-(-rows * cols // length), length))
         case "tiles", (height, width):
             whole = pad(x, (0, -cols % width, 0, -rows % height), value=neutral)
-            down, across = whole.shape[0] // height, whole.shape[1] // width
-            tiles = whole.view(down, height, across, width)
-            return tiles.transpose(1, 2).reshape(down * across, height * width)
+            down, across = -(-rows // height), -(-cols // width)
+            tiles = whole.unflatten(-1, (across, width)).unflatten(-3, (down, height))
+            return tiles.transpose(-3, -2).flatten(-4, -3).flatten(-2)
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")
 

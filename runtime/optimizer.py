@@ -144,7 +144,7 @@ class CompiledOptimizer(Optimizer):
                     continue
                 answer = known.get(key(fact)) if read is not None else None
                 if answer is None:
-                    answer = known[key(fact)] = self.host(hypers, fact, self._hosts(fact))
+                    answer = known[key(fact)] = self._ask(hypers, fact)
                 yield _Decision(param, grad, group, fact, answer)
             index += len(group["params"])
 
@@ -170,6 +170,12 @@ class CompiledOptimizer(Optimizer):
         fact.base_lr = float(group.get("initial_lr", fact.lr))
         fact.homes = {"global": self.param_groups[0], "group": group, "tensor": state or {}}
         return fact
+
+    def _ask(self, hypers: dict[str, Any], fact: Facts) -> Choice:
+        try:
+            return self.host(hypers, fact, self._hosts(fact))
+        except ArithmeticError as error:
+            raise ValueError(f"{fact}: a number of this step does not exist: {error}") from error
 
     def _hosts(self, fact: Facts) -> dict[str, Any]:
         """The states that live on the host, of this tensor, its group, and all."""

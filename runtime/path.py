@@ -108,6 +108,7 @@ class Matrix:
     scalars: tuple[int, ...] = ()
     values: tuple[int, ...] = ()
     totals: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
     torch: Callable[..., Any] | None = None
 
 

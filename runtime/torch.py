@@ -31,7 +31,7 @@ def sweep(
     form = _form(step.torch)
     for row, member in enumerate(bucket.members):
         numbers = _numbers(step, member, _row(values, row), totals)
-        sizes: list[Any] = [member.choice.sizes[k] for k in step.sizes]
+        sizes: list[Any] = [int(member.choice.sizes[k]) for k in step.sizes]
         if _takes(form, "dtype"):
             sizes.append(bucket.dtypes[0])
         if _takes(form, "like"):
@@ -127,7 +127,10 @@ def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor |
         )
         like = loads[0]
         stacked = [_numbers_stack(column, like) for column in numbers]
-        results = form(*loads, *stacked, *([like] if _takes(form, "like") else []))
+        sizes: list[Any] = [int(members[0].choice.sizes[k]) for k in step.sizes]
+        if _takes(form, "like"):
+            sizes.append(like)
+        results = form(*loads, *stacked, *sizes)
         for place, member in enumerate(members):
             _write(bucket, step.stores, member, [result[place] for result in results])
 
@@ -203,4 +206,4 @@ def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequen
     made = [result.clone() if result.data_ptr() in places else result for result in results]
     for name, result in zip(names, made, strict=True):
         target = _shaped(streams[name], member, member.tensors[name])
-        target.copy_(result)
+        target.copy_(result if target.ndim else result.reshape(()))

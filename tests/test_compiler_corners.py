@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from side_by_side import Given, agree, random_gradient
+from torch.nn import Parameter
+
+import stepc
+from stepc.dsl.diagnostics import SpecError
+from stepc.runtime import use_target
 
 TARGETS = pytest.mark.parametrize("target", ["c", "torch"])
 ALIKE = (
@@ -245,6 +252,28 @@ CORNERS = {
     "a norm over all of what is scaled by one over all": rule(
         "n = norm(grad, per global)\ndirection = grad / (1 + norm(grad / n + param, per global))"
     ),
+    "a state of all that some tensors assign": rule(
+        "when ndim == 2:\n    d = d + norm(grad, per global)\ndirection = grad * d",
+        "state d: per global = 1",
+    ),
+    "a state of all that some tensors assign later": rule(
+        "every 2:\n    d = d + norm(grad, per global)\ndirection = grad * d",
+        "state d: per global = 1",
+    ),
+    "a state of all that decays": rule(
+        "d = 0.9 * d + 0.1\ndirection = grad * d", "state d: per global = 1"
+    ),
+    "the largest over all of norms of rows": rule(
+        "direction = grad / max(norm(grad, per rows), per global)"
+    ),
+    "a state per heads, summed over all": rule(
+        "h = lerp(h, mean(grad^2, per heads(1)), 0.1)\ndirection = grad / (1 + sum(h, per global))",
+        "state h: per heads(1)",
+    ),
+    "a call that only counts": rule(
+        "n = n + 1\nwhen n_calls < 2:\n    n_calls = n_calls + 1\n    skip\ndirection = grad * n",
+        "state n: per tensor\nstate n_calls: per tensor, host",
+    ),
     "one name, two meanings": rule(
         "x = norm(grad)\ng = grad / x\nx = norm(param)\ndirection = g * x"
     ),
@@ -277,6 +306,60 @@ def test_a_corner_with_two_groups(corner: str, target: str) -> None:
     )
 
 
+@TARGETS
+@pytest.mark.parametrize(
+    "what",
+    [
+        "Muon + GlobalNormClip(max_norm = 0.1)",
+        "ADOPT + GlobalNormClip(max_norm = 0.1)",
+        "AdamW + Cautious + GlobalNormClip(max_norm = 0.1)",
+    ],
+)
+def test_a_global_norm_is_over_the_branches_of_a_route(what: str, target: str) -> None:
+    names = ("mlp.weight", "mlp.bias", "late.weight", "embed.weight")
+    givens = [replace(g, name=name) for g, name in zip(ALIKE, names, strict=True)]
+    agree(what, givens, target, steps=4)
+
+
+@TARGETS
+def test_matrices_and_a_sum_over_all(target: str) -> None:
+    spec = rule(
+        "s = grad @ grad.T @ grad\nm = lerp(m, s, 0.1)\ndirection = m / norm(s, per global)",
+        "requires ndim >= 2\nstate m: like param",
+    )
+    agree(spec, MATRICES, target, steps=3)
+
+
+MATRICES = (Given("a", (3, 4)), Given("b", (4, 2)), Given("late", (3, 4), joins=1))
+
+
+@TARGETS
+@pytest.mark.parametrize(
+    "update",
+    [
+        "g = grad / norm(grad, per global)\ndirection = g @ g.T @ g",
+        "s = grad @ grad.T @ grad\ndirection = s / sum(s, per global)",
+        "g = grad / norm(grad)\nh = g / norm(g, per global)\ndirection = h @ h.T @ h / norm(h)",
+        "n = norm(grad)\ng = grad / sum(n, per global)\ndirection = n * (g @ g.T @ g)",
+        "s = grad @ grad.T @ grad\ndirection = s / (1 + sum(norm(s), per global))",
+    ],
+)
+def test_matrices_around_a_sum_over_all(target: str, update: str) -> None:
+    agree(rule(update, "requires ndim >= 2"), MATRICES, target, steps=3)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "s = grad @ grad.T\ns = s / norm(s @ grad, per global)\ndirection = s @ grad",
+        "s = grad @ grad.T\ndirection = s @ grad / (1 + sum(norm(s), per global))",
+    ],
+)
+def test_a_sum_over_all_between_matrix_products_is_refused(update: str) -> None:
+    with pytest.raises(SpecError, match="E516"):
+        stepc.compile(rule(update, "requires ndim >= 2"))
+
+
 # ---------------------------------------------------------------- hypers that change
 
 
@@ -306,6 +389,44 @@ def test_a_rate_that_changes_before_every_step(target: str) -> None:
         "state s: per tensor, host",
     )
     agree(spec, MIXED, target, groups=({"lr": 0.1, "initial_lr": 0.2},), change=change)
+
+
+@TARGETS
+def test_a_number_that_does_not_exist_names_the_tensor(target: str) -> None:
+    spec = rule("direction = grad / divisor", "hyper divisor = 0")
+    with pytest.raises(ValueError, match="parameter number 0 .*: a number of this step .*zero"):
+        agree(spec, ALIKE, target)
+
+
+@TARGETS
+def test_states_of_groups_and_of_all_survive_a_checkpoint(target: str) -> None:
+    spec = rule(
+        "d = d + norm(grad, per group)\ne = e + norm(grad, per global)\nn = n + 1\n"
+        "direction = grad * n / (d * e)",
+        "state d: per group = 1\nstate e: per global = lr\nstate n: per group, host",
+    )
+    cls = stepc.compile(spec)
+
+    def run(breaks: int) -> list[torch.Tensor]:
+        chance = torch.Generator().manual_seed(3)
+        params = [Parameter(torch.randn(2, 3, generator=chance)) for _ in range(3)]
+        groups = [{"params": params[:2]}, {"params": params[2:]}]
+        optimizer = cls(groups)
+        for step in range(4):
+            for param in params:
+                param.grad = torch.randn(2, 3, generator=chance)
+            optimizer.step()
+            if step == breaks:
+                kept = io.BytesIO()
+                torch.save(optimizer.state_dict(), kept)
+                kept.seek(0)
+                optimizer = cls([{"params": params[:2]}, {"params": params[2:]}])
+                optimizer.load_state_dict(torch.load(kept, weights_only=True))
+        return params
+
+    with use_target(target):
+        for a, b in zip(run(-1), run(1), strict=True):
+            assert torch.equal(a, b)
 
 
 # ---------------------------------------------------------------- storage

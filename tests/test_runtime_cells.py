@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepc.runtime.cells import count, length, shape
@@ -75,6 +75,7 @@ def cell_of(level: tuple[str, ...] | tuple[str, int], row: int, col: int, cols: 
             raise AssertionError
 
 
+@settings(deadline=None)
 @given(CELLS, st.integers(1, 11), st.sampled_from(["sum", "amax", "amin"]))
 def test_reduce_and_spread_follow_the_naive_definition(
     level: tuple[str, int], cols: int, how: str

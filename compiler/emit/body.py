@@ -23,7 +23,7 @@ from ..ir import REDUCTIONS, Node, Stream, ordered
 from ..plan import Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
 from .expressions import Syntax
-from .names import Event, Naming
+from .names import Event, Naming, identifier
 from .rounds import CELL, ELEMENT, ONCE, depths, rounds_of
 
 _LEAVES = frozenset({"load", "fresh", "operand", "value"})
@@ -137,7 +137,9 @@ class _Arranger:
         named = self._named(order, roots, zone, {n for ns in kept for n in ns})
         walks = [[n for n in order if n in nodes] for nodes in needed]
         events = self._events(order, roots, zone, depth, walks, named)
-        naming = Naming(events, zone, frozenset(s.name for s in self.plan.streams))
+        partials = self.step.partials if isinstance(self.step, Sweep) else ()
+        sums = frozenset(identifier(p.slot.name) for p in partials)
+        naming = Naming(events, zone, frozenset(s.name for s in self.plan.streams), sums)
         self._fix_leaves(naming, order)
         rebinds = {n: naming.name(n) for n in order if n in named and n not in naming.names}
 

@@ -171,9 +171,9 @@ def _choice(leaf: Leaf, indent: int) -> list[str]:
 
 
 def _whole(expr: Expr) -> str:
-    """A size: a hyper that counts something and a fact are whole, of anything else the whole part
-    is taken."""
-    return python(expr) if isinstance(expr, Read) else f"int({python(expr)})"
+    """A size: hypers and facts are taken as they are, of anything else the whole part."""
+    plain = isinstance(expr, Read) and expr.kind in ("hyper", "fact")
+    return python(expr) if plain else f"int({python(expr)})"
 
 
 def role_function(model: Model) -> list[str]:

@@ -37,6 +37,8 @@ lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2 size_3 
 size_5 tile_top tile_left tile_bottom tile_right tile_width tiles_across
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
+# Ends of the names that targets make for themselves: pointers, sums as they grow, values kept.
+_ENDS = re.compile(r"_(all|at|cell|kept|lanes|length|lost|next|part|tile|total)$")
 _LONGEST = 32
 
 
@@ -52,11 +54,13 @@ class Event:
 
 @dataclass(slots=True)
 class Naming:
-    """Gives names one by one; `zone` says in which loop a value lives."""
+    """Gives names one by one; `zone` says in which loop a value lives, `sums` are the names of
+    sums that a step passes on."""
 
     events: Sequence[Event]
     zone: dict[Node, int]
     streams: frozenset[str]
+    sums: frozenset[str]
     names: dict[Node, str] = field(default_factory=dict[Node, str])
     _holders: dict[str, list[Node]] = field(default_factory=dict[str, list[Node]])
 
@@ -68,7 +72,8 @@ class Naming:
         """Name a computed value; True if the name was another value's until here."""
         for candidate in self._candidates(_base(node, self.names)):
             holders = self._holders.get(candidate, [])
-            if all(self._yields(holder, node) for holder in holders):
+            taken = candidate in self.sums or not all(self._yields(h, node) for h in holders)
+            if not taken:
                 self._give(node, candidate)
                 return bool(holders)
         raise AssertionError("candidates never end")
@@ -108,7 +113,7 @@ def identifier(text: str) -> str:
     safe = re.sub(r"\W", "_", text.rpartition(".")[2], flags=re.ASCII) or "x"
     if safe[0].isdigit():
         safe = f"x{safe}"
-    return f"{safe}_" if safe in _RESERVED else safe
+    return f"{safe}_" if safe in _RESERVED or _ENDS.search(safe) else safe
 
 
 def _base(node: Node, names: dict[Node, str]) -> str:

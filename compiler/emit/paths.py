@@ -85,7 +85,7 @@ def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
         ("scalars", torch.scalars), ("values", torch.values), ("totals", torch.totals),
     ):  # fmt: skip
         parts += _numbers(label, numbers)
-    if isinstance(step, Sweep):
+    if not isinstance(step, Finish):
         parts += _numbers("sizes", torch.sizes)
     if emitted.c is not None:
         parts.append(_words("tables", emitted.c.tables))
@@ -102,8 +102,8 @@ def _finish(plan: Plan, step: Finish) -> list[Group | str]:
     def column(slot: Slot) -> int:
         return (plan.values if slot.level.kind == "tensor" else plan.totals).index(slot)
 
-    sweep = next(s for s in reversed(plan.steps[: plan.steps.index(step)]) if isinstance(s, Sweep))
-    begun = [partial.slot for partial in sweep.partials]
+    before = [s for s in plan.steps[: plan.steps.index(step)] if isinstance(s, Sweep)]
+    begun = [partial.slot for partial in before[-1].partials] if before else []
     parts: list[Group | str] = [f'"{step.level.kind}"']
     if step.completes:
         entries = [

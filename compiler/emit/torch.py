@@ -141,10 +141,13 @@ class _Writer:
         """A reduction inside the step."""
         value = self._tensor(node.args[0])
         function = _REDUCE[node.op]
-        if isinstance(self.step, MatrixStep):
-            dims = {"rows": "-1", "cols": "-2"}.get(node.level.kind, "(-2, -1)")
-            return f"torch.{function}({value}, dim={dims}, keepdim=True)"
+        in_stack = isinstance(self.step, MatrixStep)
         match node.level.kind:
+            case kind if in_stack and kind not in _COMPACT:
+                if node.args[0].level.kind in _COMPACT:
+                    return f"torch.{function}({value}, dim=-1).view(-1, 1, 1)"
+                dims = {"rows": "-1", "cols": "-2"}.get(kind, "(-2, -1)")
+                return f"torch.{function}({value}, dim={dims}, keepdim=True)"
             case "rows":
                 return f"torch.{function}({value}, dim=1, keepdim=True)"
             case "cols":
@@ -160,7 +163,7 @@ class _Writer:
         text = expression(node, self._names(node.level), TORCH)
         if inner.is_host:
             return f"torch.full_like({self._one_each(node.level)}, {text})"
-        if inner.level != node.level and not isinstance(self.step, MatrixStep):
+        if inner.level != node.level and not node.level.is_shaped:
             return f"{text}.expand_as({self._one_each(node.level)})"
         return text
 
@@ -168,9 +171,9 @@ class _Writer:
         """A tensor with one value for each cell of a level."""
         match level.kind:
             case "rows":
-                return f"{self._like}[:, :1]"
+                return f"{self._like}[..., :1]"
             case "cols":
-                return f"{self._like}[:1]"
+                return f"{self._like}[..., :1, :]"
             case kind if kind in _COMPACT:
                 return f'reduce({self._like}, "amax", {self._level(level)})'
             case _:

@@ -60,8 +60,13 @@ class Total:
         return TAKE[self.kind].format(self.all, part)
 
     def result(self) -> str:
-        """The reduction over all lanes."""
+        """The reduction over all lanes; of lanes in two axes, over the first."""
         return self.all if self.shape == "()" else COMBINE[self.kind].format(self.all)
+
+    def whole(self) -> str:
+        """The reduction over all lanes, to one number."""
+        once = self.result()
+        return COMBINE[self.kind].format(once) if "," in self.shape else once
 
 
 def slot_name(slot: Slot) -> str:
@@ -93,5 +98,5 @@ def write(totals: Sequence[Total], width: int) -> list[str]:
     lines = [f"results = partials + {row}"]
     for k, total in enumerate(totals):
         place = f"results + {k}" if k else "results"
-        lines.append(f"tl.store({place}, {total.result()}.to(tl.float64))")
+        lines.append(f"tl.store({place}, {total.whole()}.to(tl.float64))")
     return lines

@@ -10,6 +10,7 @@ Plain dtypes need nothing: loads and stores convert.
 
 from __future__ import annotations
 
+from ...dsl.describe import each
 from ...dsl.diagnostics import Diagnostic, SpecError
 from ...dsl.levels import ELEMENT, GLOBAL, Level
 from ...dsl.model import Const, Read, Rounding, Storage, constant
@@ -39,7 +40,7 @@ def _with(program: Program, streams: list[Stream], stores: list[Store]) -> Progr
 
 def _spell_codecs(program: Program) -> Program:
     graph = program.graph
-    codecs = {s.name: codec_of(s.codec) for s in program.streams if s.codec is not None}
+    codecs = {s.name: codec_of(s.codec, s.level) for s in program.streams if s.codec is not None}
     if not codecs:
         return program
 
@@ -72,8 +73,14 @@ def _decoded(graph: Graph, load: Node, codec: Codec) -> Node:
     return value
 
 
-def codec_of(line: Storage) -> Codec:
-    """The codec that a storage line names. Raises SpecError for one that is not compiled yet."""
+def codec_of(line: Storage, level: Level) -> Codec:
+    """The codec that a storage line names, for a state of this level. Raises SpecError for what is
+    not compiled yet."""
+    if level != ELEMENT:
+        raise SpecError(
+            Diagnostic("E513", f"a codec for a state with one value {each(level)} is not compiled yet",
+                       line.span, f"leave it out, or write `quantize {line.state}: none`")
+        )  # fmt: skip
     make = CODECS.get(line.codec)
     options = {name: value.value for name, value in line.options if isinstance(value, Const)}
     if make is None or len(options) < len(line.options):
