@@ -94,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
     for c in costs:
         print(f"\n{paint(c.when, 'bold')}\n{passes_of(c)}")
         if c.matrix_steps:
-            print(f"and {c.matrix_steps} steps of matrix products through torch, not counted here")
+            steps = "a matrix step" if c.matrix_steps == 1 else f"{c.matrix_steps} matrix steps"
+            print(f"and {steps} through torch, not counted here")
     print(
         f"\nFloor: {options.parameters:.4g} parameters of {options.dtype} on {options.device}, "
         f"{bandwidth / 1e9:.4g} GB/s: bytes over bandwidth."

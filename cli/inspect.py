@@ -56,10 +56,13 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({name: listed[name].text for name in chosen}, indent=2))
         return 0
     if stage is not None:
+        if listed[stage].gain:
+            print(paint(f"# {stage}: {listed[stage].gain}", "dim"))
         print(highlight(listed[stage].text.rstrip(), listed[stage].language))
         return 0
     for name in NAMES[:-1]:  # the module repeats the targets
-        print(heading(name) + ("" if listed[name].changed else "  (unchanged)"))
+        said = f"  {listed[name].gain}" if listed[name].gain else ""
+        print(heading(name) + (said if listed[name].changed else "  (unchanged)"))
         if listed[name].changed:
             print("\n" + highlight(listed[name].text.rstrip(), listed[name].language) + "\n")
     if find_spec("triton"):

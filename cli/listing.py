@@ -11,6 +11,8 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..compiler.cost import Cost, costs, gain
+from ..compiler.ir import Decide, Program
 from ..compiler.pipeline import PASSES, build
 from ..compiler.text import show
 from ..dsl.describe import describe
@@ -30,11 +32,13 @@ NAMES = ("spec", "tree", "model", "lower", *(p.__name__ for p in PASSES), "plan"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its text, the language to colour it in, and whether it changed anything."""
+    """One stage: its text, the language to colour it in, whether it changed anything, and what
+    that was worth."""
 
     text: str
     language: str
     changed: bool = True
+    gain: str = ""
 
 
 def stages(what: str, quantize: str | None = None, rounding: str | None = None) -> dict[str, Stage]:
@@ -43,15 +47,22 @@ def stages(what: str, quantize: str | None = None, rounding: str | None = None) 
     spec = spec_of(what, model)
     texts = {"spec": spec, "tree": outline(parse(Source(what, spec))), "model": describe(model)}
 
+    known: list[tuple[Cost, ...]] = []
+    gains: dict[str, str] = {}
+
     def watch(stage: str, made: object) -> None:
         texts[stage] = made if isinstance(made, str) else show(made)
+        if isinstance(made, Decide | Program):
+            known.append(costs(made))
+            gains[stage] = gain(known[-2], known[-1]) if len(known) > 1 else ""
 
     build(model, watch)
     texts |= targets(texts["module"])
     made: dict[str, Stage] = {}
     previous = ""
     for name in NAMES:
-        made[name] = Stage(texts[name], LANGUAGES.get(name, "opt"), texts[name] != previous)
+        changed = texts[name] != previous
+        made[name] = Stage(texts[name], LANGUAGES.get(name, "opt"), changed, gains.get(name, ""))
         previous = texts[name]
     return made
 

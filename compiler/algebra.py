@@ -1,9 +1,8 @@
 """The only door to sympy. The compiler's trees keep the author's form; sympy is asked questions.
 
-    equal(a, b)                    whether two host expressions are the same function
     product_of_combinations(...)   the sum over (sum a_i x_i)(sum b_j y_j), term by term
 
-Spec text never reaches sympy: expressions are built node by node from the tree.
+Spec text never reaches sympy: expressions are built node by node from the graph.
 """
 
 from __future__ import annotations
@@ -13,48 +12,7 @@ from typing import Any
 import sympy
 
 from ..dsl.levels import ELEMENT, Level
-from ..dsl.model import Apply, Const, Expr, Read
 from .ir import Graph, Node
-
-
-def thaw(expr: Expr) -> Any:
-    """A host expression as sympy's, names as positive reals; words and unknown heads as symbols."""
-    match expr:
-        case Const(value=bool() as value):
-            return sympy.Integer(int(value))
-        case Const(value=int() as value):
-            return sympy.Integer(value)
-        case Const(value=float() as value):
-            return sympy.Rational(str(value)) if abs(value) < 1e300 else sympy.oo
-        case Apply(op="add" | "sub" | "mul" | "div" | "pow" | "neg" | "sqrt", args=args):
-            values: list[Any] = [thaw(arg) for arg in args]
-            match expr.op:
-                case "add":
-                    return values[0] + values[1]
-                case "sub":
-                    return values[0] - values[1]
-                case "mul":
-                    return values[0] * values[1]
-                case "div":
-                    return values[0] / values[1]
-                case "pow":
-                    return values[0] ** values[1]
-                case "neg":
-                    return -values[0]
-                case _:
-                    return sympy.sqrt(values[0])
-        case Read():
-            return sympy.Symbol(f"{expr.kind}.{expr.name}", positive=True)
-        case _:
-            return sympy.Symbol(repr(expr), positive=True)
-
-
-def equal(a: Expr, b: Expr) -> bool:
-    """Whether sympy proves that `a` and `b` agree for all positive values of their names."""
-    if a == b:
-        return True
-    difference = thaw(a) - thaw(b)
-    return bool(difference == 0 or sympy.simplify(difference) == 0)
 
 
 def product_of_combinations(

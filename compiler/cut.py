@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .ir import REDUCTIONS, Graph, Node, Store, Stream, ordered
+from .ir import ORDER, REDUCTIONS, Graph, Node, Store, Stream, ordered
 from .plan import Slot
 from .sequence import Sequence, sweep_over
 
@@ -111,8 +111,9 @@ class Cut:
     def buffer(self, node: Node) -> Node:
         """`node` read back from memory of its own, which the step that makes it fills."""
         if node not in self.buffers:
+            kind = node.op if node.op in ORDER else "product"
             taken = {s.name for s in (*self.sequence.program.streams, *self.buffers.values())}
-            self.buffers[node] = Stream(_free(_name(node, "product"), taken), node.level, "real")
+            self.buffers[node] = Stream(_free(_name(node, kind), taken), node.level, "real")
         return self.graph.node("fresh", attr=self.buffers[node].name, level=node.level)
 
     def slot(self, node: Node) -> Slot:

@@ -33,9 +33,7 @@ class _After:
         stores = [
             s
             for s in self.cut.sequence.program.stores
-            if s.stream.level.is_coarse
-            and s.value not in self.cut.sequence.region
-            and self.cut.finish_of(s) == self.k
+            if self.cut.sequence.finished(s) and self.cut.finish_of(s) == self.k
         ]
         late = [s for s in stores if self._is_late(s)]
         last = [self._late(late, GROUP), self._late(late, TENSOR)]
@@ -111,6 +109,8 @@ class _After:
         if node.op == "load" and node.level.is_coarse:
             written = late is not None and node.attr not in late
             return self.cut.load(node, self.k + written)
+        if node in self.cut.sequence.region:
+            return self.cut.buffer(node)
         if node.op in REDUCTIONS:
             return self.cut.value(node)
         if not node.level.is_coarse:

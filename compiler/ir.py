@@ -9,8 +9,8 @@ them), so what is computed twice is shared by construction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ..dsl import model
 from ..dsl.levels import ELEMENT, GLOBAL, Level, join
@@ -22,6 +22,7 @@ from ..dsl.source import Span
 #   const    attr = number
 #   sum, max, min (one argument)              reductions; the node's level is the result's
 #   matmul, transpose                         matrices
+#   quantile (value, fraction), argmin, argmax   what needs all values of a cell at once
 #   spread                                    a coarser value, given its state's level
 #   value    attr = slot name                 made by an earlier step of the plan
 #   fresh    attr = stream name               a stream's content after an earlier sweep wrote it
@@ -47,7 +48,8 @@ class Node:
 
 GUARD = "guard"
 REDUCTIONS = frozenset({"sum", "max", "min"})
-MATRIX = frozenset({"matmul", "transpose"})
+ORDER = frozenset({"quantile", "argmin", "argmax"})
+MATRIX = frozenset({"matmul", "transpose"}) | ORDER  # computed by a MatrixStep, through torch
 
 
 class Graph:
@@ -150,14 +152,26 @@ class Program:
     host_stores: tuple[tuple[str, model.Expr], ...] = ()  # host states and their new values
     counts: bool = True  # False: the call was skipped, t stays
     rounding: model.Rounding = field(default_factory=model.Rounding)
+    adds: tuple[Node, ...] = ()  # reductions over several tensors that other paths need
+
+    @property
+    def roots(self) -> list[Node]:
+        """Every value that the call must compute."""
+        return [*(store.value for store in self.stores), *self.adds]
 
     def stream(self, name: str) -> Stream:
         return next(stream for stream in self.streams if stream.name == name)
 
     def mapped(self, rule: Callable[[Node], Node]) -> Program:
-        """The same program with `rule` applied bottom-up to every value it stores."""
-        new = self.graph.rewrite([store.value for store in self.stores], rule)
-        return replace_stores(self, tuple(Store(s.stream, new[s.value]) for s in self.stores))
+        """The same program with `rule` applied bottom-up to every value."""
+        return self.renewed(self.graph.rewrite(self.roots, rule))
+
+    def renewed(self, new: Mapping[Node, Node]) -> Program:
+        """The same program with new values for its roots; itself if none changed."""
+        if all(new[root] is root for root in self.roots):
+            return self
+        stores = tuple(Store(s.stream, new[s.value]) for s in self.stores)
+        return replace(self, stores=stores, adds=tuple(new[node] for node in self.adds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +219,3 @@ def map_leaves(tree: Tree, rule: Callable[[Program], Program]) -> Tree:
             if then is tree.then and otherwise is tree.otherwise:
                 return tree
             return Decide(tree.condition, tree.lets, then, otherwise)
-
-
-def replace_stores(program: Program, stores: tuple[Store, ...]) -> Program:
-    if all(a.value is b.value for a, b in zip(stores, program.stores, strict=False)) and len(
-        stores
-    ) == len(program.stores):
-        return program
-    return Program(
-        program.name, program.graph, program.decisions, program.streams, stores, program.lets,
-        program.host_stores, program.counts, program.rounding,
-    )  # fmt: skip

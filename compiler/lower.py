@@ -12,13 +12,14 @@ Does not know how states are stored (`passes/store.py`), nor how many passes a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.model import Branch, Expr, Model, Unsupported
 from ..dsl.source import Span
 from .decisions import Decisions, Refused, Undecided
-from .ir import Decide, Program, Refuse, Tree
+from .ir import REDUCTIONS, Decide, Node, Program, Refuse, Tree, leaves, map_leaves, ordered
 from .trace import Trace
 from .uncompiled import refuse_levels
 
@@ -33,7 +34,26 @@ def lower(model: Model) -> Tree:
     Raises SpecError (E5xx) for what is understood but not compiled yet.
     """
     refuse_unsupported(model)
-    return _Grower(model).grow(())
+    tree = _Grower(model).grow(())
+    wanted = {node.attr for program in leaves(tree) for node in _sums(_stored(program))}
+    return map_leaves(tree, lambda program: _adding(program, wanted))
+
+
+def _adding(program: Program, wanted: set[object]) -> Program:
+    """A path adds to the reductions that it meets even where it has no use for them itself, if
+    another path does: each is over all tensors that come by."""
+    own = set(_stored(program))
+    adds = tuple(node for node in program.adds if node.attr in wanted and node not in own)
+    return replace(program, adds=adds)
+
+
+def _stored(program: Program) -> Iterator[Node]:
+    return ordered(store.value for store in program.stores)
+
+
+def _sums(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The reductions over several tensors among them."""
+    return (node for node in nodes if node.op in REDUCTIONS and node.attr is not None)
 
 
 @dataclass(slots=True)
@@ -68,7 +88,7 @@ class _Grower:
         program = Program(
             self.model.name, trace.graph, taken, trace.streams(), trace.stores(),
             tuple(decisions.lets), tuple(trace.names.host_stores.items()), trace.counts,
-            trace.model.rounding,
+            trace.model.rounding, trace.joint(),
         )  # fmt: skip
         refuse_levels(program, trace.model)
         return program

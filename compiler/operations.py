@@ -20,7 +20,7 @@ from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
 from .hosts import apply
-from .ir import REDUCTIONS, Graph, Node, ordered
+from .ir import ORDER, REDUCTIONS, Graph, Node, ordered
 from .names import Names
 
 _REDUCTIONS = frozenset(
@@ -44,6 +44,7 @@ class Operations:
     graph: Graph
     value: Callable[[Expr], Node]
     names: Names
+    joint: list[Node] = field(default_factory=list[Node])  # reductions over several tensors
     _met: Counter[Span] = field(default_factory=Counter[Span])
 
     def apply(self, expr: Apply) -> Node:
@@ -57,6 +58,8 @@ class Operations:
         op, span = expr.op, expr.span
         if op in _REDUCTIONS and expr.per is not None:
             return self._reduction(expr, self.names.level(expr.per))
+        if op in ORDER and expr.per is not None:
+            return self._order_statistic(expr, self.names.level(expr.per))
         if op == "lerp":
             return self._lerp(expr)
         if op == "square":
@@ -129,6 +132,12 @@ class Operations:
             case _:
                 return self._std(x, per, expr)
 
+    def _order_statistic(self, expr: Apply, per: Level) -> Node:
+        """A quantile, or the place of the least or greatest value in its row, column or tensor."""
+        x, *fraction = expr.args
+        args = [self._number(self._cells_of(x)), *map(self.value, fraction)]
+        return self.graph.node(expr.op, *args, level=per, span=expr.span)
+
     def _cells_of(self, expr: Expr) -> Node:
         """What a reduction consumes: one value per cell of the expression's level, even where this
         path's choices give a coarser one."""
@@ -153,11 +162,13 @@ class Operations:
     def _reduced(self, op: str, x: Node, per: Level, span: Span) -> Node:
         """A reduction over several tensors has a key, so that tensors on different paths add up
         what stands at the same place of the text, and only that."""
-        key = None
-        if per in (GROUP, GLOBAL):
-            key = f"{span.source.name}:{span.line}:{span.column}.{self._met[span]}"
-            self._met[span] += 1
-        return self.graph.node(op, x, level=per, attr=key, span=span)
+        if per not in (GROUP, GLOBAL):
+            return self.graph.node(op, x, level=per, span=span)
+        key = f"{span.source.name}:{span.line}:{span.column}.{self._met[span]}"
+        self._met[span] += 1
+        node = self.graph.node(op, x, level=per, attr=key, span=span)
+        self.joint.append(node)
+        return node
 
     def _mean(self, x: Node, per: Level, span: Span) -> Node:
         return self.graph.node("div", self._sum(x, per, span), self._count(x.level, per, span))
@@ -190,7 +201,9 @@ class Operations:
             return apply("ceil", apply("div", _fact("numel", span), level.args[0]))
         if level.kind == "tiles":
             down = apply("ceil", apply("div", _fact("rows", span), level.args[0]))
-            return apply("mul", down, apply("ceil", apply("div", _fact("cols", span), level.args[1])))
+            return apply(
+                "mul", down, apply("ceil", apply("div", _fact("cols", span), level.args[1]))
+            )
         if level == TENSOR:
             return Const(1, level=TENSOR, host=True, span=span)
         return None

@@ -6,14 +6,16 @@ The region holds every matrix product, everything between two of them, everythin
 own, and what only feeds a product but would need a pass of its own (the division by the norm).
 Arithmetic after the last product belongs to a sweep again, unless a reduction stands in between.
 A sum over several tensors, and what it adds up, is never in the region: it sees one tensor at a time.
+Quantiles and places of extremes are computed here too. They are few numbers, which leave through
+small buffers, so what waits for them stays with the sweeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dsl.levels import GLOBAL, GROUP
-from .ir import MATRIX, REDUCTIONS, Node, ordered
+from ..dsl.levels import ELEMENT, GLOBAL, GROUP
+from .ir import MATRIX, ORDER, REDUCTIONS, Node, Program, ordered
 from .stages import stages
 
 
@@ -39,11 +41,13 @@ def matrix_region(roots: Sequence[Node]) -> frozenset[Node]:
     region |= {
         n for n in before if n.op not in ("load", "operand", "const") and _feeds(n, nodes, region)
     }
+    numbers = _numbers(nodes, after)
+    large = region - numbers
     judged: set[Node] = set()
     for node in nodes:  # a reduction over the result, and what waits for it
         if node in swept:
             continue
-        waits = node.level.is_coarse and any(arg in region or arg in judged for arg in node.args)
+        waits = node.level.is_coarse and any(arg in large or arg in judged for arg in node.args)
         if (waits and node not in region) or any(arg in judged for arg in node.args):
             judged.add(node)
     region |= judged
@@ -62,9 +66,27 @@ def is_whole(region: frozenset[Node], roots: Sequence[Node]) -> bool:
     )
 
 
-def _is_joint(node: Node) -> bool:
-    """A reduction over several tensors."""
-    return node.op in REDUCTIONS and node.level in (GROUP, GLOBAL)
+def hands_over(region: frozenset[Node], program: Program) -> bool:
+    """Whether numbers of the region reach a state per tensor or a sum over several tensors: the
+    finishes that make these then come after the matrix step."""
+    numbers: set[Node] = set()
+    for node in ordered(program.roots):
+        known = node in region or any(arg in numbers for arg in node.args)
+        if known and node.level.is_coarse:
+            numbers.add(node)
+    kept = any(s.value in numbers for s in program.stores if s.stream.level.is_coarse)
+    return kept or any(map(_is_joint, numbers))
+
+
+def _numbers(nodes: list[Node], after: set[Node]) -> set[Node]:
+    """Order statistics, and arithmetic that is per tensor on them."""
+    found: set[Node] = set()
+    for node in nodes:
+        late = [arg for arg in node.args if arg in after]
+        plain = node.level.is_coarse and node.op not in REDUCTIONS
+        if node.op in ORDER or (late and plain and all(arg in found for arg in late)):
+            found.add(node)
+    return found
 
 
 def _inner(nodes: list[Node], region: set[Node]) -> set[Node]:
@@ -88,7 +110,10 @@ def _merging(nodes: list[Node], region: set[Node]) -> set[Node]:
     pure: set[Node] = set()
     for node in nodes:
         inside = [arg for arg in node.args if not arg.is_host]
-        if node not in region and inside and all(a in region or a in pure for a in inside):
+        larger = node.level == ELEMENT and all(arg.level != ELEMENT for arg in inside)
+        if node in region or not inside or larger:
+            continue
+        if all(arg in region or arg in pure for arg in inside):
             pure.add(node)
     taken = {n for n in pure if len({a for a in n.args if not a.is_host}) > 1}
     for node in reversed(nodes):

@@ -63,9 +63,9 @@ def schedule_all(tree: Tree) -> tuple[Plan, ...]:
 
 def _barriers(program: Program) -> int:
     """How many passes must end before the last one can begin, at least."""
-    if matrix_region([s.value for s in program.stores]):
+    if matrix_region(program.roots):
         return 0
-    stage = stages(s.value for s in program.stores)
+    stage = stages(program.roots)
     swept = [stage[s.value] for s in program.stores if not s.stream.level.is_coarse]
     ended = [stage[n] - 1 for n in stage if n.op in REDUCTIONS and stage[n] > 0]
     return max([*swept, *ended], default=0)
@@ -74,7 +74,7 @@ def _barriers(program: Program) -> int:
 def _cell_levels(program: Program) -> list[Level]:
     """The cell levels that reductions or stores of this program need a sweep over."""
     found: dict[Level, None] = {}
-    for node in ordered(s.value for s in program.stores):
+    for node in ordered(program.roots):
         if node.op in REDUCTIONS and node.level.is_cells:
             found[node.level] = None
         elif node.op in REDUCTIONS and node.args[0].level.is_cells:

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 from ..dsl.levels import Level
 from .ir import REDUCTIONS, Node, Program, Store, ordered
-from .region import is_whole, matrix_region
+from .region import hands_over, is_whole, matrix_region
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """For one choice of cells: the sweep in which each value is ready."""
+    """For one choice of cells: the sweep in which each value is ready. `matrix_first`: the matrix
+    step comes before the finishes after the same sweep, for they read its numbers."""
 
     program: Program
     cells: tuple[Level | None, ...]
     region: frozenset[Node]
+    matrix_first: bool
     ready: dict[Node, int]
 
     @staticmethod
@@ -32,30 +34,32 @@ class Sequence:
             sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
         ):
             return None
-        if any(sequence.ready[n] > len(cells) for n in sequence.ready if ends_sweep(n)):
+        ready = sequence.ready
+        if any(ready[n] > len(cells) for n in ready if n in sequence.region or _is_total(n)):
             return None
-        if not is_whole(sequence.region, [store.value for store in program.stores]):
+        if not is_whole(sequence.region, program.roots):
             return None
         return sequence
 
     @staticmethod
     def timed(program: Program, cells: tuple[Level | None, ...]) -> Sequence:
         """What is not ready in any of these sweeps, is ready after them."""
-        roots = [store.value for store in program.stores]
+        roots = program.roots
         region = matrix_region(roots)
+        first = hands_over(region, program)
         ready: dict[Node, int] = {}
         inputs = [a for n in ordered(roots) if n in region for a in n.args if a not in region]
         for node in ordered([*inputs, *roots]):
             below = max((ready[arg] for arg in node.args), default=0)
             if node in region:
-                below = 1 + max((_swept_by(a, ready) for a in inputs), default=0)
+                below = 1 + max((_swept_by(a, ready, first) for a in inputs), default=0)
             elif node.op in REDUCTIONS and not node.args[0].level.is_coarse:
                 at = sweep_over(cells, node.args[0].level, below)
                 below = at + 1 if node.level.is_coarse else sweep_over(cells, node.level, below)
             elif node.op in REDUCTIONS:
                 below = max(below, 1)  # a sum over one value per tensor: after the first sweep
             ready[node] = below
-        return Sequence(program, cells, region, ready)
+        return Sequence(program, cells, region, first, ready)
 
     def has_work(self, k: int) -> bool:
         """Whether something is first ready in sweep k: a store, a sum, a value per cell. A step
@@ -72,6 +76,12 @@ class Sequence:
     def swept(self, store: Store) -> bool:
         """Whether a sweep (not a finish or matrix step) writes this store."""
         return not store.stream.level.is_coarse and store.value not in self.region
+
+    def finished(self, store: Store) -> bool:
+        """Whether a finish writes this store."""
+        return store.stream.level.is_coarse and (
+            self.matrix_first or store.value not in self.region
+        )
 
     def place(self, store: Store) -> int:
         """The first sweep that can write a store."""
@@ -100,13 +110,16 @@ def matrix_place(sequence: Sequence) -> int:
     inputs = {a for n in sequence.region for a in n.args if a not in sequence.region}
     if not sequence.region:
         return -1
-    return max((_swept_by(a, sequence.ready) for a in inputs), default=0)
+    first = sequence.matrix_first
+    return max((_swept_by(a, sequence.ready, first) for a in inputs), default=0)
 
 
-def _swept_by(node: Node, ready: dict[Node, int]) -> int:
+def _swept_by(node: Node, ready: dict[Node, int], matrix_first: bool) -> int:
     """The sweep after which a matrix step finds a value: a number that a finish makes is there
-    when the next sweep is ready to begin."""
-    return max(ready[node] - 1, 0) if node.level.is_coarse else ready[node]
+    when the next sweep is ready to begin, or after it if the matrix step comes first."""
+    if node.level.is_coarse and not matrix_first:
+        return max(ready[node] - 1, 0)
+    return ready[node]
 
 
 def is_busy(program: Program, cells: tuple[Level | None, ...]) -> bool:

@@ -22,10 +22,9 @@ def build(sequence: Sequence, early: frozenset[str]) -> Plan:
     after = matrix_place(sequence)
     steps: list[PlanStep] = []
     for k in reversed(range(len(sequence.cells))):
-        here: list[PlanStep] = [matrix_step(cut, k)] if k == after else []
-        here = [*finishes(cut, k), *here]
+        between = _between(cut, k, k == after)
         sweep = _sweep(cut, k)
-        steps = [*([sweep] if sweep.stores or sweep.partials else []), *here, *steps]
+        steps = [*([sweep] if sweep.stores or sweep.partials else []), *between, *steps]
     streams = temporaries(program, steps)
     return Plan(
         program,
@@ -37,6 +36,17 @@ def build(sequence: Sequence, early: frozenset[str]) -> Plan:
         values(steps),
         totals(steps),
     )
+
+
+def _between(cut: Cut, k: int, with_matrix: bool) -> list[PlanStep]:
+    """What comes after sweep k: finishes and the matrix step, the one that comes last cut first."""
+    if not with_matrix:
+        return [*finishes(cut, k)]
+    if cut.sequence.matrix_first:
+        last = finishes(cut, k)
+        return [matrix_step(cut, k), *last]
+    matrix = matrix_step(cut, k)
+    return [*finishes(cut, k), matrix]
 
 
 def _placed(sequence: Sequence, early: frozenset[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..dsl.levels import Level
 from ..dsl.model import Apply, Const, Expr, Read
-from .ir import Decide, Node, Program, Refuse, Tree, ordered
+from .ir import ORDER, REDUCTIONS, Decide, Node, Program, Refuse, Tree, ordered
 from .plan import Finish, MatrixStep, Plan, Sweep
 from .schedule import traffic
 
@@ -92,6 +92,7 @@ def _tree(tree: Tree, depth: int, count: list[int]) -> list[str]:
 def _program(program: Program) -> list[str]:
     lines = [f"host {name} = {show_host(value)}" for name, value in program.lets]
     lines += _values([(s.stream.name, s.value) for s in program.stores], "store ")
+    lines += [f"add {_node(node, {})[0]}" for node in program.adds]
     lines += [f"host store {name} = {show_host(value)}" for name, value in program.host_stores]
     if not program.counts:
         lines.append("skip")
@@ -136,8 +137,9 @@ def _node(node: Node, names: dict[Node, str]) -> tuple[str, int]:
             return "-" + _wrapped(*_node(a, names), 3), 3
         case op, (a, b) if op in _INFIX:
             return _binary(op, _node(a, names), _node(b, names))
-        case "sum" | "max" | "min" as op, (a,):
-            return f"{op}({_node(a, names)[0]}, per {show_level(node.level)})", 9
+        case op, args if op in REDUCTIONS | ORDER:
+            inner = ", ".join(_node(a, names)[0] for a in args)
+            return f"{op}({inner}, per {show_level(node.level)})", 9
         case op, args:
             inner = ", ".join(_node(a, names)[0] for a in args)
             return f"{op}({inner}{f', {node.attr}' if node.attr else ''})", 9
@@ -184,4 +186,5 @@ def show_step(step: Sweep | Finish | MatrixStep) -> list[str]:
             return lines + [f"  {line}" for line in _values(values, "")]
         case MatrixStep():
             body = _values([(s.stream.name, s.value) for s in step.stores], "store ")
-            return [f"{step.name}: load {loads}; store {stores}", *(f"  {line}" for line in body)]
+            head = f"{step.name}: load {loads}; store {stores}; through torch, not counted"
+            return [head, *(f"  {line}" for line in body)]

@@ -115,6 +115,10 @@ class Trace:
                 if initial.op != "load":
                     self._states[state.name] = initial
 
+    def joint(self) -> tuple[Node, ...]:
+        """The reductions over several tensors that the call meets, used or not."""
+        return tuple(self._operations.joint)
+
     def streams(self) -> tuple[Stream, ...]:
         """Everything the path touches."""
         return self._declared.all()

@@ -38,7 +38,7 @@ def _levels(program: Program, model: Model) -> Iterator[tuple[Level, Span | None
     for stream in program.streams:
         if stream.name not in ("param", "grad"):
             yield stream.level, model.state(stream.name).span
-    for node in ordered(store.value for store in program.stores):
+    for node in ordered(program.roots):
         if node.op in REDUCTIONS:
             yield node.level, node.span
 

@@ -35,7 +35,7 @@ def verify_plan(plan: Plan) -> Plan:
 
 
 def _nodes(program: Program) -> Iterator[Node]:
-    return ordered(store.value for store in program.stores)
+    return ordered(program.roots)
 
 
 def _reductions_coarsen(program: Program) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from . import order_statistics
 from . import syntax as s
 from .context import Context, is_poison, number, poison
 from .describe import expression as show
@@ -19,6 +20,7 @@ from .infer import apply, joined, reduce
 from .levels import ELEMENT, TENSOR, Level
 from .matrices import results
 from .model import Apply, Expr, Read
+from .order_statistics import ORDER_STATISTICS
 from .suggest import nearest
 from .words import DTYPE_NAMES, DTYPES
 
@@ -134,7 +136,8 @@ def _apply(
     name, span = function.name, node.span
     if function.kind == "reduction" or (name in ("max", "min") and len(args) == 1):
         per = TENSOR if node.per is None else granule(c, node.per, expression)
-        return reduce(c, name, args, per, span, options)
+        value = reduce(c, name, args, per, span, options)
+        return order_statistics.check(c, value) if name in ORDER_STATISTICS else value
     match function.kind:
         case "elementary" if name in ("max", "min"):
             pairwise = "maximum" if name == "max" else "minimum"

@@ -83,6 +83,7 @@ CODES: dict[str, str] = {
     "E316": "`sync` of more than one number",
     "E317": "an index into what has no items",
     "E318": "a shape that cannot be kept so",
+    "E319": "a fraction that is not between 0 and 1",
     # rules, composition and storage
     "E401": "a rule that assigns neither `direction` nor `param`",
     "E402": "a rule that assigns both `direction` and `param`",
@@ -127,7 +128,7 @@ CODES: dict[str, str] = {
     "E516": "a step that needs too many passes over memory",
     "E520": "transient states",
     "E521": "layouts",
-    "E522": "indexing, quantiles and positions",
+    "E522": "indexing; quantiles and positions per block or over several tensors",
     "E523": "groupings",
     "E524": "values as stored",
     "E525": "values per axis",

@@ -149,7 +149,7 @@ def reduce(op: str, columns: Sequence[Array], unbiased: bool = False) -> float:
         case "count":
             result = np.count_nonzero(x)
         case "quantile":
-            result = np.quantile(x, columns[1][0])
+            result = _quantile(np.sort(x), columns[1][0])
         case "argmin":
             result = np.argmin(x)  # the first of equals
         case "argmax":
@@ -157,6 +157,17 @@ def reduce(op: str, columns: Sequence[Array], unbiased: bool = False) -> float:
         case _:
             raise ValueError(f"{op} is no reduction")
     return float(result)
+
+
+def _quantile(ordered: Array, q: float) -> float:
+    """Between two values, straight from one to the other; NaN, which is sorted last, if there is
+    one or q is no fraction."""
+    if np.isnan(ordered[-1]) or not 0 <= q <= 1:
+        return np.nan
+    place = q * (ordered.size - 1)
+    share = place - np.floor(place)
+    low, high = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
+    return low if share == 0 or low == high else low + share * (high - low)
 
 
 # ---------------------------------------------------------------- matrices

@@ -35,8 +35,8 @@ def _elementary(name: str, arguments: int, doc: str) -> Function:
     return Function(name, "elementary", arguments, arguments, doc)
 
 
-def _reduction(name: str, doc: str, *options: str, arguments: int = 1, code: str = "") -> Function:
-    return Function(name, "reduction", arguments, arguments, doc, options, code)
+def _reduction(name: str, doc: str, *options: str, arguments: int = 1) -> Function:
+    return Function(name, "reduction", arguments, arguments, doc, options)
 
 
 _ELEMENTARY = (
@@ -82,9 +82,9 @@ _REDUCTIONS = (
     _reduction("std", "the standard deviation, dividing by n", "unbiased"),
     _reduction("dot", "the sum of products", arguments=2),
     _reduction("count", "how many are not zero"),
-    _reduction("quantile", "the q-quantile", arguments=2, code="E522"),
-    _reduction("argmin", "the index of the least", code="E522"),
-    _reduction("argmax", "the index of the greatest", code="E522"),
+    _reduction("quantile", "the q-quantile", arguments=2),
+    _reduction("argmin", "the index of the least"),
+    _reduction("argmax", "the index of the greatest"),
 )
 
 _MATRICES = (

@@ -895,8 +895,8 @@ void adam_mini_finish(int64_t count, const int64_t *pointers, const double *scal
         const double beta2 = numbers[3];
         const double one_minus_beta2_over_numel = numbers[4];
         double v = v_at[0];
-        v = beta2 * v + one_minus_beta2_over_numel * sum_;  // adammini.opt:17
         values[VALUES * tensor + 0] = sum_;
+        v = beta2 * v + one_minus_beta2_over_numel * sum_;  // adammini.opt:17
         v_at[0] = v;
     }
 }

@@ -1068,6 +1068,7 @@ class Muon(CompiledOptimizer):
                                 lr,
                                 math.sqrt(max(1, rows / cols)),
                             ),
+                            sizes=(cols, rows),
                         )
                     raise ValueError(
                         f"{fact}: ns_steps is compiled in as 5: for another value compile it "
@@ -1084,6 +1085,7 @@ class Muon(CompiledOptimizer):
                             lr,
                             math.sqrt(max(1, rows / cols)),
                         ),
+                        sizes=(cols, rows),
                     )
                 raise ValueError(
                     f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
@@ -1101,6 +1103,7 @@ class Muon(CompiledOptimizer):
                             lr,
                             math.sqrt(max(1, rows / cols)),
                         ),
+                        sizes=(cols, rows),
                     )
                 raise ValueError(
                     f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
@@ -1117,6 +1120,7 @@ class Muon(CompiledOptimizer):
                         lr,
                         math.sqrt(max(1, rows / cols)),
                     ),
+                    sizes=(cols, rows),
                 )
             raise ValueError(
                 f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, with "

@@ -789,6 +789,7 @@ class MuonMatrix(CompiledOptimizer):
                                 lr,
                                 math.sqrt(max(1, rows / cols)),
                             ),
+                            sizes=(cols, rows),
                         )
                     raise ValueError(
                         f"{fact}: ns_steps is compiled in as 5: for another value compile it "
@@ -805,6 +806,7 @@ class MuonMatrix(CompiledOptimizer):
                             lr,
                             math.sqrt(max(1, rows / cols)),
                         ),
+                        sizes=(cols, rows),
                     )
                 raise ValueError(
                     f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
@@ -822,6 +824,7 @@ class MuonMatrix(CompiledOptimizer):
                             lr,
                             math.sqrt(max(1, rows / cols)),
                         ),
+                        sizes=(cols, rows),
                     )
                 raise ValueError(
                     f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, "
@@ -838,6 +841,7 @@ class MuonMatrix(CompiledOptimizer):
                         lr,
                         math.sqrt(max(1, rows / cols)),
                     ),
+                    sizes=(cols, rows),
                 )
             raise ValueError(
                 f"{fact}: ns_steps is compiled in as 5: for another value compile it anew, with "

@@ -2,9 +2,10 @@
 
     reduce(x, "amax", "chunks", 256)         one value per chunk, from a (rows, cols) tensor
     spread(scale, "chunks", 256, like=x)     each chunk's value at each of its elements
+    quantile(x, 0.9, "rows")                 one value per row of every matrix in a stack
 
 Cells are numbered along the flattened tensor; the last chunk, and tiles at the edges, may be
-partial. Stacks (batch, rows, cols) go with one vector for each matrix: (batch, cells).
+partial. Stacks (batch, rows, cols) go with one vector for each matrix: (batch, 1, cells).
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ _NEUTRAL = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}
 def reduce(x: Tensor, how: str, level: str, *sizes: int) -> Tensor:
     """`sum`, `amax` or `amin` over every cell of a (rows, cols) tensor, as a vector."""
     cells = _cells(x, level, sizes, _NEUTRAL[how])
-    return getattr(torch, how)(cells, dim=-1)
+    found = getattr(torch, how)(cells, dim=-1)
+    return found.unsqueeze(-2) if x.ndim > 2 else found
 
 
 def spread(x: Tensor, level: str, *sizes: int, like: Tensor) -> Tensor:
     """A vector of one value per cell as a tensor of the shape of `like`."""
     rows, cols = like.shape[-2:]
     sizes = _fitting(level, sizes, rows, cols)
+    x = x.squeeze(-2) if like.ndim > 2 else x
     match level, sizes:
         case "heads", (heads,):
             return x.repeat_interleave(rows // heads, -1).unsqueeze(-1).expand(like.shape)
@@ -66,6 +69,54 @@ def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Ten
             return tiles.transpose(-3, -2).flatten(-4, -3).flatten(-2)
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")
+
+
+# ---------------------------------------------------------------- order statistics
+
+
+def quantile(x: Tensor, fraction: Tensor | float, level: str) -> Tensor:
+    """The value below which this fraction of a row, a column or a whole matrix lies, on a straight
+    line between two; NaN where there is one, and for what is no fraction. (torch.quantile takes
+    one fraction for the whole stack, and not too many numbers.)"""
+    ordered = _lines(x, level).sort(dim=-1).values
+    whole = torch.as_tensor(fraction, dtype=torch.float64, device=x.device)
+    whole = whole.reshape(-1, 1, 1).expand(len(x), *ordered.shape[1:-1], 1)
+    place = whole.clamp(0, 1).nan_to_num() * (ordered.shape[-1] - 1)
+    share = (place - place.floor()).to(x.dtype)
+    low = ordered.gather(-1, place.floor().long())
+    high = ordered.gather(-1, place.ceil().long())
+    between = torch.where((share == 0) | (low == high), low, low + share * (high - low))
+    last = ordered[..., -1:]  # NaN is sorted behind all numbers
+    nothing = last.isnan() | ~((whole >= 0) & (whole <= 1))
+    return _cells_of_lines(torch.where(nothing, torch.nan, between), level)
+
+
+def argmax(x: Tensor, level: str) -> Tensor:
+    """Where the greatest value of a row, a column or a whole matrix is: the first, or NaN's."""
+    places = _lines(x, level).argmax(dim=-1, keepdim=True)
+    return _cells_of_lines(places.to(x.dtype), level)
+
+
+def argmin(x: Tensor, level: str) -> Tensor:
+    """Where the least value of a row, a column or a whole matrix is: the first, or NaN's."""
+    places = _lines(x, level).argmin(dim=-1, keepdim=True)
+    return _cells_of_lines(places.to(x.dtype), level)
+
+
+def _lines(x: Tensor, level: str) -> Tensor:
+    """A stack of matrices with what belongs together along the last axis."""
+    match level:
+        case "rows":
+            return x
+        case "cols":
+            return x.mT
+        case _:
+            return x.flatten(-2).unsqueeze(-2)
+
+
+def _cells_of_lines(x: Tensor, level: str) -> Tensor:
+    """One value per line as one per row, per column or per matrix."""
+    return x.mT if level == "cols" else x
 
 
 # ---------------------------------------------------------------- stochastic rounding

@@ -136,8 +136,8 @@ def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor |
 
 
 def _stack(tensors: tuple[Tensor, ...]) -> Tensor:
-    if tensors[0].ndim == 0:
-        return torch.stack(tensors).view(-1, 1, 1)
+    if tensors[0].ndim < 2:  # one number, or one for each head, chunk or tile
+        return torch.stack(tensors).view(len(tensors), 1, tensors[0].numel())
     return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(tensors)
 
 
@@ -206,4 +206,4 @@ def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequen
     made = [result.clone() if result.data_ptr() in places else result for result in results]
     for name, result in zip(names, made, strict=True):
         target = _shaped(streams[name], member, member.tensors[name])
-        target.copy_(result if target.ndim else result.reshape(()))
+        target.copy_(result if target.ndim > 1 else result.squeeze())

@@ -66,7 +66,7 @@ def operand(expr: Expr, tensor: Tensor, hypers: Mapping[str, float]) -> float:
 
 def cell_shape(level: Level, tensor: Tensor, hypers: Mapping[str, float]) -> tuple[int, int]:
     """(how many cells, how long each is)"""
-    n = int(fact(level.args[0], tensor, hypers)) if level.args else 0
+    n, *others = [int(fact(arg, tensor, hypers)) for arg in level.args] or [0]
     match level.kind:
         case "element":
             return tensor.numel, 1
@@ -78,6 +78,9 @@ def cell_shape(level: Level, tensor: Tensor, hypers: Mapping[str, float]) -> tup
             return n, tensor.numel // n
         case "chunks":
             return -(-tensor.numel // n), n
+        case "tiles":
+            (width,) = others
+            return -(-tensor.rows // n) * -(-tensor.cols // width), n * width
         case _:
             return 1, tensor.numel
 
@@ -90,6 +93,10 @@ def cell_of(level: Level, tensor: Tensor, hypers: Mapping[str, float]) -> np.nda
     index = np.arange(tensor.numel)
     if level.kind == "cols":
         return index % tensor.cols
+    if level.kind == "tiles":
+        height, width = (int(fact(arg, tensor, hypers)) for arg in level.args)
+        across = -(-tensor.cols // width)
+        return index // tensor.cols // height * across + index % tensor.cols // width
     return index // cell_shape(level, tensor, hypers)[1]
 
 

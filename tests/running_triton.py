@@ -152,6 +152,7 @@ def plans() -> Iterator[tuple[str, Program]]:
         "heads": Level("heads", (four,)),
         "chunks of 256": Level("chunks", (Const(256, level=GLOBAL, host=True, span=SPAN),)),
         "chunks of 300": Level("chunks", (Const(300, level=GLOBAL, host=True, span=SPAN),)),
+        "tiles": Level("tiles", (four, Const(300, level=GLOBAL, host=True, span=SPAN))),
     }
     yield "flat", adamw()
     yield "two passes", lamb()

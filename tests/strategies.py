@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-LEVELS = ("global", "tensor", "rows", "cols", "chunks(7)", "tiles(2, 3)", "element")
+LEVELS = ("global", "group", "tensor", "rows", "cols", "chunks(7)", "tiles(2, 3)", "element")
 _BELOW = {
     "global": {"global"},
-    "tensor": {"global", "tensor"},
-    "rows": {"global", "tensor", "rows"},
-    "cols": {"global", "tensor", "cols"},
-    "chunks(7)": {"global", "tensor", "chunks(7)"},
-    "tiles(2, 3)": {"global", "tensor", "tiles(2, 3)"},
+    "group": {"global", "group"},
+    "tensor": {"global", "group", "tensor"},
+    "rows": {"global", "group", "tensor", "rows"},
+    "cols": {"global", "group", "tensor", "cols"},
+    "chunks(7)": {"global", "group", "tensor", "chunks(7)"},
+    "tiles(2, 3)": {"global", "group", "tensor", "tiles(2, 3)"},
     "element": set(LEVELS),
 }
 _UNARY = ("tanh({})", "abs({})", "-({})", "sqrt(abs({}))", "sigmoid({})", "({})^2", "exp(-abs({}))",
@@ -45,7 +46,7 @@ def values(draw: st.DrawFn, names: _Names, level: str, depth: int = 3) -> str:
     """An expression whose level is `level` or coarser."""
     if depth == 0 or draw(st.integers(0, 5)) == 0:
         allowed = [n for n, at in names.known.items() if at in _BELOW[level]]
-        pool = [*allowed, *allowed, draw(st.sampled_from(_HOST if level != "global" else _HOST[:7]))]
+        pool = [*allowed, *allowed, draw(st.sampled_from(_HOST if level not in ("global", "group") else _HOST[:7]))]
         return draw(st.sampled_from(pool))
     kind = draw(st.integers(0, 9))
     if kind <= 2:
@@ -106,7 +107,10 @@ def specs(draw: st.DrawFn, per_level: tuple[str, ...] = LEVELS) -> str:
     lines += [f"        {line}" for line in draw(_statements(names, states, draw(st.integers(0, 3))))]
     if states and draw(st.integers(0, 3)) == 0:
         name = draw(st.sampled_from(sorted(states)))
-        test = draw(st.sampled_from(["t % 2 == 0", "ndim == 2", "numel > 40", "first"]))
+        tests = ["t % 2 == 0", "first"]  # what several tensors share all of them must assign
+        if states[name] not in ("global", "group"):
+            tests += ["ndim == 2", "numel > 40"]
+        test = draw(st.sampled_from(tests))
         if test == "first":
             lines += ["        first:", f"            {name} = 0.25"]
         else:

@@ -274,6 +274,13 @@ CORNERS = {
         "n = n + 1\nwhen n_calls < 2:\n    n_calls = n_calls + 1\n    skip\ndirection = grad * n",
         "state n: per tensor\nstate n_calls: per tensor, host",
     ),
+    "a sum that some tensors only add to": rule(
+        "s = mean(grad^2, per global)\nwhen ndim == 2:\n    s = 1\ndirection = grad / s"
+    ),
+    "a sum within a sum that some tensors only add to": rule(
+        "n = norm(grad, per global)\ns = max(abs(grad) / n, per group)\n"
+        "when ndim == 2:\n    s = 1\ndirection = grad / s"
+    ),
     "one name, two meanings": rule(
         "x = norm(grad)\ng = grad / x\nx = norm(param)\ndirection = g * x"
     ),

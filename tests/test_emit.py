@@ -28,9 +28,10 @@ from stepc.dsl.model import constant
 
 CHUNKS = Level("chunks", (constant(256, SPAN),))
 HEADS = Level("heads", (constant(4, SPAN),))
+TILES = Level("tiles", (constant(3, SPAN), constant(50, SPAN)))
 PROGRAMS = {
     "adamw": adamw(), "lamb": lamb(), "rows": per_cell(ROWS), "cols": per_cell(COLS),
-    "chunks": per_cell(CHUNKS), "heads": per_cell(HEADS),
+    "chunks": per_cell(CHUNKS), "heads": per_cell(HEADS), "tiles": per_cell(TILES),
 }  # fmt: skip
 
 

@@ -32,13 +32,14 @@ from stepc.dsl.storage import dynamic_table
 
 CHUNKS = Level("chunks", (constant(256, SPAN),))
 HEADS = Level("heads", (constant(4, SPAN),))
+TILES = Level("tiles", (constant(3, SPAN), constant(50, SPAN)))
 HYPERS = {
     "grad_scale": -1.0, "beta1": 0.9, "alpha1": 0.1, "beta2": 0.99, "alpha2": 0.01,
     "correction2": 1.3, "eps": 1e-8, "decay": 0.99, "rate": 1e-2, "lr": 0.01,
 }  # fmt: skip
 PROGRAMS = {
     "adamw": adamw(), "lamb": lamb(), "rows": per_cell(ROWS), "cols": per_cell(COLS),
-    "chunks": per_cell(CHUNKS), "heads": per_cell(HEADS),
+    "chunks": per_cell(CHUNKS), "heads": per_cell(HEADS), "tiles": per_cell(TILES),
 }  # fmt: skip
 SHAPES = ((4, 7), (8, 300), (64, 1111), (1, 1))
 

@@ -94,7 +94,10 @@ def test_the_host_ternary_is_lazy(target: str) -> None:
 @every_target
 def test_where_computes_both_sides(target: str) -> None:
     """0 * NaN is NaN, but where takes values: the other side's NaN does not get through."""
-    same(moved(target, "where(grad > 0, grad, sqrt(-grad))", G), np.where(G > 0, G, np.sqrt(-np.minimum(G, 0))))
+    same(
+        moved(target, "where(grad > 0, grad, sqrt(-grad))", G),
+        np.where(G > 0, G, np.sqrt(-np.minimum(G, 0))),
+    )
     found = moved(target, "(grad > 0) * (1 / grad)", G)
     with np.errstate(all="ignore"):
         same(found, (G > 0) * (1 / G))
@@ -108,7 +111,9 @@ def test_conditions_on_the_host_are_lazy(target: str) -> None:
 
 @every_target
 def test_where_on_cells_and_tensors(target: str) -> None:
-    found = moved(target, "where(norm(grad, per rows) > 3, 1, 10) + where(norm(grad) > 3, 100, 0)", G)
+    found = moved(
+        target, "where(norm(grad, per rows) > 3, 1, 10) + where(norm(grad) > 3, 100, 0)", G
+    )
     same(found, np.array([[10.0], [1.0]]) + 100)
 
 
@@ -138,7 +143,9 @@ def test_repeat_of_states_and_nested(target: str) -> None:
 
 @every_target
 def test_repeat_by_a_hyper_at_its_default(target: str) -> None:
-    spec = rule("x = grad\nrepeat n:\n    x = x / norm(x, per rows) + 1\ndirection = x", "hyper n = 2")
+    spec = rule(
+        "x = grad\nrepeat n:\n    x = x / norm(x, per rows) + 1\ndirection = x", "hyper n = 2"
+    )
     run = Run(target, spec, P)
     run.step(G)
     x = G
@@ -206,7 +213,9 @@ def test_a_global_guard_keeps_everything(target: str) -> None:
 
 @every_target
 def test_two_guards_must_both_hold(target: str) -> None:
-    run = Run(target, rule("guard mean(grad) > 0\nguard mean(grad) < 10\ndirection = grad"), V, V, V)
+    run = Run(
+        target, rule("guard mean(grad) > 0\nguard mean(grad) < 10\ndirection = grad"), V, V, V
+    )
     run.step(-1, 5, 50)
     same(run.params[0], V)
     same(run.params[1], V - 5)
@@ -231,7 +240,10 @@ def test_reset_puts_initial_values_back(target: str) -> None:
     run = Run(target, spec, P)
     for step in (1, 2):
         run.step(1)
-        same((run.state("h"), run.state("m")[0, 0], run.state("r")[0]), (2 + step, 7 + step, 4 + step))
+        same(
+            (run.state("h"), run.state("m")[0, 0], run.state("r")[0]),
+            (2 + step, 7 + step, 4 + step),
+        )
     before = run.params[0]
     run.step(1)
     same(run.state("m"), 7)

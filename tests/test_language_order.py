@@ -53,7 +53,10 @@ def test_sections_run_in_the_one_order(target: str) -> None:
 @every_target
 def test_the_order_of_the_text_does_not_matter(target: str) -> None:
     """Sections may be written in any order; they run in the language's."""
-    head, *sections = ALL_SECTIONS.split("\n    grad:")[0], "    grad:" + ALL_SECTIONS.split("\n    grad:")[1]
+    head, *sections = (
+        ALL_SECTIONS.split("\n    grad:")[0],
+        "    grad:" + ALL_SECTIONS.split("\n    grad:")[1],
+    )
     pieces: list[str] = []
     for line in sections[0].splitlines(keepends=True):
         if line.startswith("    ") and line[4] != " ":
@@ -117,6 +120,7 @@ def test_l2_decay_is_part_of_the_gradient(target: str) -> None:
 
 
 # ---------------------------------------------------------------- step and param
+
 
 @every_target
 def test_step_has_its_own_rate(target: str) -> None:
@@ -215,7 +219,9 @@ def test_augmented_assignments(target: str) -> None:
 
 @every_target
 def test_states_swap(target: str) -> None:
-    spec = rule("old = a\na = b\nb = old\ndirection = a", "state a: like param = 1\nstate b: like param = 2")
+    spec = rule(
+        "old = a\na = b\nb = old\ndirection = a", "state a: like param = 1\nstate b: like param = 2"
+    )
     run = Run(target, spec, P)
     run.step(G)
     same((run.state("a"), run.state("b")), np.array([2.0, 1.0])[:, None, None] + 0 * P)

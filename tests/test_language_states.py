@@ -92,7 +92,9 @@ def test_initial_values(target: str) -> None:
 @every_target
 def test_an_initial_param_is_before_anything_wrote_it(target: str) -> None:
     """Also where the state is first touched in `after:`, when the parameter is new."""
-    spec = rule("direction = 1", "state old: like param = param", "after:\n    old = old + 0 * param")
+    spec = rule(
+        "direction = 1", "state old: like param = param", "after:\n    old = old + 0 * param"
+    )
     run = Run(target, spec, P)
     run.step(0)
     same(run.state("old"), P)
@@ -227,7 +229,9 @@ def test_a_state_beside_a_float64_parameter_is_float64(target: str) -> None:
 @every_target
 def test_a_state_beside_other_parameters_is_float32(target: str) -> None:
     for dtype in ("float32", "bfloat16", "float16"):
-        run = Run(target, rule("m = m + grad / 3\ndirection = m", "state m: like param"), V, dtype=dtype)
+        run = Run(
+            target, rule("m = m + grad / 3\ndirection = m", "state m: like param"), V, dtype=dtype
+        )
         run.step(1)
         same(run.state("m")[0], np.float32(1 / 3), rtol=1e-7)
         assert float(run.state("m")[0]) == float(np.float32(run.state("m")[0]))

@@ -170,6 +170,24 @@ def test_a_second_pass_does_not_reload_through_the_codec(target: str) -> None:
 
 
 @every_target
+def test_blocks_of_codes_beside_values_per_row(target: str) -> None:
+    """The norm's pass goes over rows, the codes' over blocks."""
+    spec = rule(
+        "v = v + mean(grad^2, per rows)\nm = m / 2 + grad / sqrt(v)\ndirection = m * norm(m)",
+        "state v: per rows\nstate m: like param\nquantize m: dynamic8(block = 16)",
+    )
+    grad = values(60).reshape(3, 20)
+    run = Run(target, spec, np.zeros((3, 20)))
+    run.step(grad)
+    first = grad / np.sqrt((grad**2).mean(1, keepdims=True))
+    norm = np.sqrt((first**2).sum())
+    same(run.params[0], -first * norm, rtol=1e-10)
+    run.step(0)
+    kept = through("dynamic8(block = 16)", first.ravel()).reshape(3, 20) / 2
+    same(run.params[0], -first * norm - kept * np.sqrt((kept**2).sum()), rtol=1e-5)
+
+
+@every_target
 def test_quantize_all_leaves_exact_and_small_states_alone(target: str) -> None:
     """`exact`, host and per-row states; `none when`; and of several lines the last that holds."""
     spec = rule(
@@ -198,7 +216,10 @@ def test_quantize_all_leaves_exact_and_small_states_alone(target: str) -> None:
 
 @every_target
 def test_later_lines_win(target: str) -> None:
-    spec = rule("m += grad\ndirection = m", "state m: like param\nquantize m: none\nquantize all: dynamic8(block = 16)")
+    spec = rule(
+        "m += grad\ndirection = m",
+        "state m: like param\nquantize m: none\nquantize all: dynamic8(block = 16)",
+    )
     grad = values(40)
     run = Run(target, spec, np.zeros(40))
     run.step(grad)
@@ -215,7 +236,9 @@ def test_storage_may_be_asked_for_from_outside(target: str) -> None:
     run.step(grad)
     run.step(0)
     same(-run.params[0], grad + through("dynamic8(block = 16)", grad), rtol=1e-6)
-    run = Run(target, rule("direction = 0.0005"), np.ones(900), dtype="bfloat16", rounding="stochastic")
+    run = Run(
+        target, rule("direction = 0.0005"), np.ones(900), dtype="bfloat16", rounding="stochastic"
+    )
     run.step(0)
     assert set(run.params[0]) == {1.0, 1 - 2.0**-8}
 
@@ -223,7 +246,10 @@ def test_storage_may_be_asked_for_from_outside(target: str) -> None:
 @every_target
 def test_an_initial_value_goes_through_the_codec_at_the_end_of_its_step(target: str) -> None:
     start, grad = values(40, 3), values(40)
-    spec = rule("direction = m\nm = m + 0 * grad", "state m: like param = param\nquantize m: dynamic8(block = 16)")
+    spec = rule(
+        "direction = m\nm = m + 0 * grad",
+        "state m: like param = param\nquantize m: dynamic8(block = 16)",
+    )
     run = Run(target, spec, start)
     run.step(grad)
     same(run.params[0], start - start)

@@ -206,7 +206,9 @@ def test_bias_correction_is_computed_in_double(target: str) -> None:
 
 @every_target
 def test_lr_scale_is_lr_over_where_it_began(target: str) -> None:
-    run = Run(target, rule("step = lr_scale + 10 * base_lr"), P, groups=({"lr": 0.5, "initial_lr": 2.0},))
+    run = Run(
+        target, rule("step = lr_scale + 10 * base_lr"), P, groups=({"lr": 0.5, "initial_lr": 2.0},)
+    )
     run.step(0)
     same(run.params[0], P - (0.25 + 20))
 

@@ -171,6 +171,60 @@ def test_reductions_are_in_double_beside_float64(target: str) -> None:
     same(moved(target, "sum(grad) - 2^20", x), 4000 * 2.0**-20)
 
 
+@every_target
+def test_a_choice_between_numbers_has_all_their_digits(target: str) -> None:
+    same(moved(target, "where(grad > 0, 0.1, 0.3)", X), np.where(X > 0, 0.1, 0.3), rtol=1e-15)
+    same(moved(target, "mean(grad > 0) + 0 * grad", X[:3]), 0)
+    same(moved(target, "mean(grad < 0, per rows) / 3", X[:3]), 2 / 9, rtol=1e-15)
+
+
+@every_target
+def test_cast_rounds_at_once(target: str) -> None:
+    """To nearest, in the middle of a step, for elements and for numbers."""
+    same(moved(target, "cast(grad / 3, float32)", X), np.float32(X / 3))
+    same(
+        moved(target, "cast(norm(grad), float16) + 0 * grad", X), np.float16(np.sqrt((X**2).sum()))
+    )
+
+
+@every_target
+def test_names_are_free(target: str) -> None:
+    """What Python, C and the kernels call their own things is no business of a spec."""
+    spec = rule(
+        """
+        int_ = grad
+        double = int_ + 1
+        register = double * 2
+        param_at = register + 1
+        sum_total = sum(param_at, per rows)
+        grad_part = sum_total + int_
+        i = grad_part
+        task = i + norm(param_at)
+        task = task * 2
+        numel_ = task - norm(grad)
+        direction = numel_
+        """
+    )
+    run = Run(target, spec, np.zeros((2, 3)))
+    grad = X.reshape(2, 3)
+    run.step(grad)
+    at = (grad + 1) * 2 + 1
+    part = at.sum(1, keepdims=True) + grad
+    norm = np.sqrt((at**2).sum())
+    same(-run.params[0], (part + norm) * 2 - np.sqrt((grad**2).sum()))
+
+
+@every_target
+def test_a_number_s_name_may_be_used_again(target: str) -> None:
+    spec = rule("a = 2 * t + 1\na = a * norm(grad)\ns = s + a\ns = s * 2\na = s + 1\na = a * a\ndirection = a * grad",
+                "state s: per tensor")  # fmt: skip
+    run = Run(target, spec, np.zeros(6))
+    run.step(X)
+    s = 2 * 3 * np.sqrt((X**2).sum())
+    same(run.state("s"), s)
+    same(-run.params[0], (s + 1) ** 2 * X)
+
+
 # ---------------------------------------------------------------- matrices
 
 

@@ -8,6 +8,7 @@ between tensors, the step count too). `--programs N` asks for more than the defa
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,13 +36,14 @@ def agree(text: str, seed: int, target: str) -> None:
     chance = np.random.default_rng(seed)
     start = [chance.standard_normal(shape) for shape in shapes]
     params = [Parameter(torch.tensor(value)) for value in start]
-    tensors = [Tensor(f"p{k}", v.copy(), dtype="float64") for k, v in enumerate(start)]
-    interpreter = Interpreter(load(text), tensors)
+    tensors = [Tensor(f"p{k}", v.copy(), "float64", k % 2) for k, v in enumerate(start)]
+    interpreter = Interpreter(load(text), tensors, ({}, {}))
+    groups = [{"params": params[0::2]}, {"params": params[1::2]}]
     with use_target(target):
-        optimizer = stepc.compile(text)(params)
+        optimizer = stepc.compile(text)(groups)
         for step in range(steps):
             grads = [chance.standard_normal(shape) for shape in shapes]
-            late = (1, 0) if "per global" not in text else None
+            late = None if _is_shared(text) else (1, 0)
             given_grads = [None if (k, step) == late else g for k, g in enumerate(grads)]
             for param, grad in zip(params, given_grads, strict=True):
                 param.grad = None if grad is None else torch.tensor(grad)
@@ -51,6 +53,11 @@ def agree(text: str, seed: int, target: str) -> None:
                 got, scale = param.detach().numpy(), max(np.abs(tensor.value).max(), 1.0)
                 off = np.abs(got - tensor.value).max() / scale
                 assert off < 1e-6, f"{target}, step {step}, {tensor.name}: {off:.2e}\n{text}"
+
+
+def _is_shared(text: str) -> bool:
+    """Whether tensors share a state: then all must give it one value, and `t` must be the same."""
+    return bool(re.search("state .*per (global|group)", text))
 
 
 def run_programs(target: str, count: int) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...dsl.levels import Level
-from ..ir import REDUCTIONS, Node, Stream, ordered
+from ..ir import ORDER, REDUCTIONS, Node, Stream, ordered
 from ..plan import Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
 from .expressions import Syntax
@@ -28,6 +28,7 @@ from .rounds import CELL, ELEMENT, ONCE, depths, rounds_of
 
 _LEAVES = frozenset({"load", "fresh", "operand", "value"})
 _UNNAMED = frozenset({"const", "spread"})
+_ALONE = REDUCTIONS | ORDER  # always on a line of their own
 _LONGEST_EXPRESSION = 10  # operations
 _SMALL_CELL = 4096
 
@@ -191,7 +192,7 @@ class _Arranger:
                 finest[arg] = max(finest[arg], zone[node])
                 if arg.level.is_cells and arg.level != node.level:
                     special.add(arg)
-            if node.op not in REDUCTIONS | _LEAVES | _UNNAMED and self.syntax.form(node).repeats:
+            if node.op not in _ALONE | _LEAVES | _UNNAMED and self.syntax.form(node).repeats:
                 special.update(node.args)
         named: set[Node] = set()
         length: dict[Node, int] = {}
@@ -201,7 +202,7 @@ class _Arranger:
                 continue
             if (
                 node.op in _LEAVES
-                or node.op in REDUCTIONS
+                or node.op in _ALONE
                 or node.label
                 or uses[node] > 1
                 or finest[node] > zone[node]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from ...dsl.model import Model
 from ..ir import Program, Tree, leaves
-from ..plan import Plan, PlanStep
+from ..plan import MatrixStep, Plan, PlanStep
 from ..schedule import traffic
 from .c import CFunction, c_module
 from .constructor import class_doc, constructor, derived_defaults, hyper_literals
@@ -97,10 +97,19 @@ def _doc(model: Model, plans: tuple[Plan, ...]) -> Iterator[str]:
 
 def _costs(plans: tuple[Plan, ...]) -> Iterator[str]:
     """Passes and bytes of the dearest and cheapest path, for float32 parameters."""
-    costs = sorted({(len(plan.sweeps), sum(map(traffic, plan.sweeps))) for plan in plans})
-    for passes, moved in costs:
+    costs = {
+        (
+            len(plan.sweeps),
+            sum(map(traffic, plan.sweeps)),
+            any(isinstance(step, MatrixStep) for step in plan.steps),
+        )
+        for plan in plans
+    }
+    for passes, moved, matrix in sorted(costs):
         word = "pass" if passes == 1 else "passes"
-        yield f"Cost: {passes} {word} over memory, {moved:.5g} bytes per float32 parameter."
+        more = " and a matrix step through torch, not counted" if matrix else ""
+        text = f"{passes} {word} over memory, {moved:.5g} bytes per float32 parameter"
+        yield f"Cost: {text}{more}."
 
 
 def _settings(

@@ -216,6 +216,8 @@ def _torch_spell(node: Node) -> str:
             return f"{node.op} of a tensor and a number"
         case "maximum" | "minimum" | "max_number" | "min_number" | "atan2", [True, False]:
             return f"{node.op} of a number and a tensor"
+        case "where", [False, True, True]:
+            return "where of two numbers"
         case "where", [True, False, _]:
             return "where on a number, like the first"
         case "where", [True, True, False]:

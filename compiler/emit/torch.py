@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from ...dsl.levels import ELEMENT, Level
 from ...dsl.model import Const
-from ..ir import REDUCTIONS, Node
+from ..ir import ORDER, REDUCTIONS, Node
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
 from .body import Body, Line, straight_body
 from .expressions import expression
@@ -33,7 +33,7 @@ from .syntaxes import TORCH
 
 _COMPACT = frozenset({"heads", "chunks", "tiles"})
 _REDUCE = {"sum": "sum", "max": "amax", "min": "amin"}
-_FUNCTIONS = ("reduce", "round_stochastic", "spread")
+_FUNCTIONS = ("argmax", "argmin", "quantile", "reduce", "round_stochastic", "spread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class _Writer:
         made = render(
             "torch_function", signature=lines(head, tail=":"), doc=_doc(self.step), lines=code
         )
-        functions = tuple(f for f in _FUNCTIONS if f"{f}(" in text)
+        functions = tuple(f for f in _FUNCTIONS if re.search(rf"\b{f}\(", text))
         return TorchFunction(
             name, made.rstrip("\n"), tuple(scalars), tuple(values), tuple(totals), tuple(sizes),
             functions, dtype,
@@ -129,6 +129,9 @@ class _Writer:
         if line.node.op in REDUCTIONS:
             text = f"{line.name} = {self._reduced(line.node)}"
             return commented(fitted(text), line.where)
+        if line.node.op in ORDER:
+            text = f"{line.name} = {self._ordered(line.node)}"
+            return commented(fitted(text), line.where)
         return commented(
             spell(line.name, line.node, self._names(line.node.level), TORCH), line.where
         )
@@ -144,8 +147,6 @@ class _Writer:
         in_stack = isinstance(self.step, MatrixStep)
         match node.level.kind:
             case kind if in_stack and kind not in _COMPACT:
-                if node.args[0].level.kind in _COMPACT:
-                    return f"torch.{function}({value}, dim=-1).view(-1, 1, 1)"
                 dims = {"rows": "-1", "cols": "-2"}.get(kind, "(-2, -1)")
                 return f"torch.{function}({value}, dim={dims}, keepdim=True)"
             case "rows":
@@ -154,6 +155,12 @@ class _Writer:
                 return f"torch.{function}({value}, dim=0, keepdim=True)"
             case _:
                 return f'reduce({value}, "{function}", {self._level(node.level)})'
+
+    def _ordered(self, node: Node) -> str:
+        """An order statistic in a matrix step, of all elements even where they are equal."""
+        x, *fraction = node.args
+        args = [self._tensor(x), *(expression(q, self.body.names, TORCH) for q in fraction)]
+        return f'{node.op}({", ".join(args)}, "{node.level.kind}")'
 
     def _tensor(self, node: Node) -> str:
         """A value as a tensor with all its elements, for a reduction."""

@@ -18,8 +18,9 @@ from ...dsl.levels import Level
 from ...dsl.model import Const, Expr
 from ..ir import Node, Stream
 from ..plan import Plan, Slot
-from .body import Body, Line, identifier_of, stream_of
+from .body import Body, Line, stream_of
 from .layout import WIDTH, call, lines
+from .names import identifier
 from .render import render
 from .spelling import commented, fitted, spell
 from .syntaxes import TRITON, TRITON_FUNCTIONS
@@ -183,7 +184,8 @@ def barrier(loads: Iterable[Stream], stores: Iterable[Stream]) -> list[str]:
 
 
 def address(stream: Stream) -> str:
-    return f"{identifier_of(stream)}_at"
+    """The variable that holds a stream's address."""
+    return f"{identifier(stream.name.replace('.', '_'))}_at"
 
 
 def slot_of(node: Node) -> Slot:

@@ -105,6 +105,8 @@ class TileWriter:
         """(name, kind of reduction, value): the values, neutral where the tile leaves the cell."""
         for name, _, node in results:
             self.lines += self._value(name, node)
+            if node.op == "spread":  # one number, or one per cell: now one for each element
+                self.lines.append(f"{name} = tl.where(index >= 0, {name}, 0.0)")
         if results:
             self.lines.append("if end is not None:")
         for name, kind, _ in results:

@@ -17,7 +17,7 @@ from ...dsl.levels import GLOBAL, TENSOR
 from ...dsl.model import Apply, Const, Expr, constant
 from ...dsl.source import Source, Span
 from ..hosts import apply
-from ..ir import Graph, Node, Program, Store, ordered, replace_stores
+from ..ir import Graph, Node, Program, ordered
 
 _NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
 _HOST_OPERATIONS = frozenset(
@@ -30,12 +30,12 @@ def hoist(program: Program) -> Program:
     """Fold host arithmetic into operands, then regroup products."""
     graph = program.graph
     program = program.mapped(lambda node: _fold(node, graph))
-    nodes = list(ordered(store.value for store in program.stores))
+    nodes = list(ordered(program.roots))
     uses = Counter(arg for node in nodes for arg in node.args)
     new: dict[Node, Node] = {}
     for node in nodes:
         new[node] = _regroup(node, graph, uses, new)
-    return replace_stores(program, tuple(Store(s.stream, new[s.value]) for s in program.stores))
+    return program.renewed(new)
 
 
 def _expr(node: Node) -> Expr:

@@ -21,13 +21,13 @@ from ..stages import stages
 def norms(program: Program) -> Program:
     """Expand sums that would otherwise cost a pass."""
     graph = program.graph
-    stage = stages(s.value for s in program.stores)
+    stage = stages(program.roots)
 
     def late(node: Node) -> bool:
         alone = node.level == TENSOR or not program.decisions
         return node.op == "sum" and node.level.is_coarse and alone and stage.get(node, 0) > 0
 
-    candidates = [n for n in ordered(s.value for s in program.stores) if late(n)]
+    candidates = [n for n in ordered(program.roots) if late(n)]
     expanded = {n: new for n in candidates if (new := _expand(n, graph, stage)) is not None}
     if not expanded:
         return program

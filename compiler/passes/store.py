@@ -10,6 +10,8 @@ Plain dtypes need nothing: loads and stores convert.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...dsl.describe import each
 from ...dsl.diagnostics import Diagnostic, SpecError
 from ...dsl.levels import ELEMENT, GLOBAL, Level
@@ -29,10 +31,7 @@ def store(program: Program) -> Program:
 
 
 def _with(program: Program, streams: list[Stream], stores: list[Store]) -> Program:
-    return Program(
-        program.name, program.graph, program.decisions, tuple(streams), tuple(stores),
-        program.lets, program.host_stores, program.counts, program.rounding,
-    )  # fmt: skip
+    return replace(program, streams=tuple(streams), stores=tuple(stores))
 
 
 # ---------------------------------------------------------------- codecs
