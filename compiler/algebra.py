@@ -22,14 +22,15 @@ def product_of_combinations(
     coefficients. sympy expands the product and collects equal pairs, so x*y and y*x are taken once
     and a pair whose coefficient vanishes is not taken at all."""
     elements = list(dict.fromkeys([*left, *right]))
-    symbols = {x: sympy.Symbol(f"x{i}", commutative=True) for i, x in enumerate(elements)}
+    symbols: dict[Node, Any] = {x: sympy.Symbol(f"x{i}", commutative=True) for i, x in enumerate(elements)}
     coefficients: dict[Any, Node] = {}
     sides: list[Any] = []
     for side in (left, right):
         combination: Any = sympy.Integer(0)
         for x, c in side.items():
             if c.op == "const" and isinstance(c.attr, float):
-                combination += sympy.Rational(str(c.attr)) * symbols[x]
+                factor: Any = sympy.Rational(str(c.attr))
+                combination += factor * symbols[x]
             else:
                 name = next((s for s, n in coefficients.items() if n is c), None)
                 if name is None:
@@ -37,7 +38,7 @@ def product_of_combinations(
                     coefficients[name] = c
                 combination += name * symbols[x]
         sides.append(combination)
-    polynomial: Any = sympy.Poly(sympy.expand(sides[0] * sides[1]), *symbols.values())
+    polynomial: Any = sympy.Poly((sides[0] * sides[1]).expand(), *symbols.values())
     result: Node | None = None
     terms: list[tuple[tuple[int, ...], Any]] = polynomial.terms()
     for powers, coefficient in terms:

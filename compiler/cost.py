@@ -19,8 +19,8 @@ from .schedule import schedule, traffic
 
 _FREE = frozenset({"load", "fresh", "value", "operand", "const", "spread"})
 _QUICK = frozenset(
-    """neg add sub mul abs sign sign_bit maximum minimum max_number min_number clamp floor ceil round
-    cast eq ne lt le gt ge and or not where sum max min round_stochastic""".split()
+    """neg add sub mul abs sign sign_bit maximum minimum max_number min_number clamp floor ceil
+    round cast eq ne lt le gt ge and or not where sum max min round_stochastic""".split()
 )
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..dsl.levels import ELEMENT
-from ..dsl.model import Apply, Const, Read, State, Storage
+from ..dsl.levels import ELEMENT, GLOBAL, GROUP
+from ..dsl.model import Apply, Const, Expr, Read, State, Storage, constant
+from ..dsl.source import Source, Span
 from .ir import Stream
 from .names import Names
+
+_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
+FIRST = Read("fact", "first", level=GLOBAL, host=True, span=_NOWHERE)
 
 
 @dataclass(slots=True)
@@ -75,3 +79,12 @@ def runtime_fills(stream: Stream, state: State) -> bool:
             return stream.level.kind == "matrix"
         case _:
             return False
+
+
+def is_new(state: State, stream: Stream) -> Expr:
+    """The condition under which a state has yet to be given its initial value."""
+    if state.condition is None and stream.level not in (GLOBAL, GROUP):
+        return FIRST
+    kind = stream.level.kind if stream.level in (GLOBAL, GROUP) else "tensor"
+    words = (constant(state.name, state.span), constant(kind, state.span))
+    return Apply("lacks", words, level=GLOBAL, host=True, span=state.span)

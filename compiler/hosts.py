@@ -15,9 +15,7 @@ from typing import Any
 from ..dsl.levels import GLOBAL, TENSOR, Level
 from ..dsl.model import Apply, Const, Expr, Read, constant, walk
 
-_UNIFORM_FACTS = frozenset(
-    "t first grad_scale lr_scale base_lr worker workers width depth".split()
-)
+_UNIFORM_FACTS = frozenset("t first grad_scale lr_scale base_lr worker workers width depth".split())
 
 _FOLD: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,

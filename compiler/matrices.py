@@ -60,4 +60,3 @@ def _again(cut: Cut, node: Node, after: int) -> Node | None:
         return None
     tensors = {n.attr for n in ordered([anew]) if n.op in ("load", "fresh")}
     return anew if len(tensors) == 1 else None
-

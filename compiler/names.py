@@ -91,7 +91,17 @@ class Names:
         facts = [arg.name for arg in level.args if isinstance(arg, Read) and arg.kind == "fact"]
         if level.kind == "matrix" and facts == ["rows", "cols"]:
             return ELEMENT
-        return replace(level, args=tuple(self.host(arg) for arg in level.args))
+        return replace(level, args=tuple(self._spelled_out(arg) for arg in level.args))
+
+    def _spelled_out(self, size: Expr) -> Expr:
+        """A size in terms of hypers and facts: written in two ways, it is the same level."""
+        lets = dict(self.decisions.lets)
+
+        def definition(read: Read) -> Expr | None:
+            known = lets.get(read.name) if read.kind == "local" else None
+            return None if known is None else substitute(known, definition)
+
+        return substitute(self.host(size), definition)
 
     def first_of(self, rules: tuple[tuple[Expr | None, Level], ...]) -> Level:
         """The level of the first rule whose condition holds."""

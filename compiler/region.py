@@ -5,7 +5,7 @@
 The region holds every matrix product, everything between two of them, everything of a shape of its
 own, and what only feeds a product but would need a pass of its own (the division by the norm).
 Arithmetic after the last product belongs to a sweep again, unless a reduction stands in between.
-A sum over several tensors, and what it adds up, is never in the region: it sees one tensor at a time.
+A sum over several tensors, and what it adds up, is never in it: it sees one tensor at a time.
 Quantiles and places of extremes are computed here too. They are few numbers, which leave through
 small buffers, so what waits for them stays with the sweeps.
 """
@@ -76,6 +76,11 @@ def hands_over(region: frozenset[Node], program: Program) -> bool:
             numbers.add(node)
     kept = any(s.value in numbers for s in program.stores if s.stream.level.is_coarse)
     return kept or any(map(_is_joint, numbers))
+
+
+def _is_joint(node: Node) -> bool:
+    """A reduction over several tensors."""
+    return node.op in REDUCTIONS and node.level in (GROUP, GLOBAL)
 
 
 def _numbers(nodes: list[Node], after: set[Node]) -> set[Node]:

@@ -49,7 +49,8 @@ def schedule(program: Program) -> Plan:
             "E516",
             f"no order of passes was found for `{program.name}`",
             program.stores[0].value.span if program.stores else None,
-            "keep a value in a local before its state is assigned again",
+            "a sum over all tensors cannot stand between matrix operations; keep a value in a "
+            "local before its state is assigned again",
         )
     )
 

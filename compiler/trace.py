@@ -31,13 +31,12 @@ from ..dsl.model import (
 from ..dsl.source import Source, Span
 from ..dsl.stages import STAGES, stage_of, statements
 from .decisions import Decisions, Refused
-from .declared import Declared, runtime_fills
+from .declared import Declared, is_new, runtime_fills
 from .ir import GUARD, Graph, Node, Store, Stream
 from .names import Names
 from .operations import Operations
 
 _NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
-FIRST = Read("fact", "first", level=GLOBAL, host=True, span=_NOWHERE)
 GRAD_SCALE = Read("fact", "grad_scale", level=GLOBAL, host=True, span=_NOWHERE)
 
 
@@ -163,7 +162,7 @@ class Trace:
         if shape.kind == "identity":
             return self.graph.node("identity", level=self.names.level(shape))
         stream = self._declared.stream(name)
-        if not runtime_fills(stream, state) and self.names.decide(_is_new(state, stream)):
+        if not runtime_fills(stream, state) and self.names.decide(is_new(state, stream)):
             return self._initial(state, stream)
         return self.graph.node("load", attr=name, level=stream.level)
 
@@ -293,12 +292,3 @@ class Trace:
         if value.level != level and refines(level, value.level):
             return self.graph.node("spread", value, level=level)
         return value
-
-
-def _is_new(state: State, stream: Stream) -> Expr:
-    """The condition under which a state has yet to be given its initial value."""
-    if state.condition is None and stream.level not in (GLOBAL, GROUP):
-        return FIRST
-    kind = stream.level.kind if stream.level in (GLOBAL, GROUP) else "tensor"
-    words = (constant(state.name, state.span), constant(kind, state.span))
-    return Apply("lacks", words, level=GLOBAL, host=True, span=state.span)

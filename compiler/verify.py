@@ -28,7 +28,12 @@ def verify_program(tree: Tree) -> Tree:
 
 def verify_plan(plan: Plan) -> Plan:
     """The plan itself, or CompilerBug naming the rule that fails."""
-    for rule in (_each_store_once, _reads_before_overwriting, _values_are_filled):
+    for rule in (
+        _each_store_once,
+        _reads_before_overwriting,
+        _values_are_filled,
+        _sums_over_tensors_are_completed,
+    ):
         for complaint in rule(plan):
             raise CompilerBug(f"{plan.program.name}: {complaint}")
     return plan
@@ -78,6 +83,15 @@ def _reads_before_overwriting(plan: Plan) -> Iterator[str]:
             if node.op == "fresh" and node.attr not in written:
                 yield f"{step.name} reads the new {node.attr} before it is written"
         written |= {store.stream.name for store in step.stores}
+
+
+def _sums_over_tensors_are_completed(plan: Plan) -> Iterator[str]:
+    """Tensors on other paths may wait for what this one adds."""
+    finishes = [step for step in plan.steps if isinstance(step, Finish)]
+    done = {slot.key for f in finishes for slot, *_ in (*f.completes, *f.gathers)}
+    for node in ordered(plan.program.roots):
+        if node.op in REDUCTIONS and node.attr is not None and node.attr not in done:
+            yield f"nobody completes the {node.op} at {node.attr}"
 
 
 def _values_are_filled(plan: Plan) -> Iterator[str]:

@@ -125,7 +125,7 @@ CODES: dict[str, str] = {
     "E512": "a loop whose count is not known when compiling",
     "E513": "a codec that is not compiled",
     "E514": "a rounding that is not compiled",
-    "E516": "a step that needs too many passes over memory",
+    "E516": "a step for which no order of passes over memory exists",
     "E520": "transient states",
     "E521": "layouts",
     "E522": "indexing; quantiles and positions per block or over several tensors",

@@ -62,10 +62,10 @@ Expr = Const | Read | Apply
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """The expression and everything below it, parents first."""
+    """The expression and everything below it, parents first; the sizes of `per` too."""
     yield expr
     if isinstance(expr, Apply):
-        for arg in expr.args:
+        for arg in (*expr.args, *(expr.per.args if expr.per else ())):
             yield from walk(arg)
         for _, option in expr.options:
             yield from walk(option)

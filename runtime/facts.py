@@ -72,7 +72,7 @@ class Facts:
         group = self.homes["group"]
         if name not in group:
             raise ValueError(
-                f"{self}: the rule reads the fact `{name}`, which the parameter group does not give; "
+                f"{self}: the rule reads the fact `{name}`, which its group does not give; "
                 f'pass [{{"params": parameters, "{name}": 512}}] to {self.optimizer}'
             )
         value = group[name]

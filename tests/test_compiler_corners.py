@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,11 +67,13 @@ CORNERS = {
         "state d: per global",
     ),
     "guard of all before a state of all": rule(
-        "guard norm(grad, per global) < 12\nd = max(d, norm(grad, per global))\ndirection = grad / d",
+        "guard norm(grad, per global) < 12\nd = max(d, norm(grad, per global))\n"
+        "direction = grad / d",
         "state d: per global = 1",
     ),
     "guard on the host": rule(
-        "d = max(d, norm(grad, per global))\nm = lerp(m, grad, 0.1)\nguard t > 1\ndirection = m / d",
+        "d = max(d, norm(grad, per global))\nm = lerp(m, grad, 0.1)\nguard t > 1\n"
+        "direction = m / d",
         "state m: like param\nstate d: per global",
     ),
     "guard and a host state": rule(
@@ -163,7 +169,8 @@ CORNERS = {
         "state m: like param = grad",
     ),
     "first and skip beside a sum over all": rule(
-        "first:\n    v = grad^2\n    skip\nv = lerp(v, grad^2, 0.1)\ndirection = grad / (sqrt(v) + 1)",
+        "first:\n    v = grad^2\n    skip\nv = lerp(v, grad^2, 0.1)\n"
+        "direction = grad / (sqrt(v) + 1)",
         "state v: like param",
         "grad:\n    grad = grad / norm(grad, per global)",
     ),
@@ -182,7 +189,8 @@ CORNERS = {
         "state d: per global = 1\nstate r: per tensor",
     ),
     "states of tensors that read each other": rule(
-        "old = a\na = a + norm(grad)\nb = b + old * norm(grad, per global)\ndirection = grad / (a + b)",
+        "old = a\na = a + norm(grad)\nb = b + old * norm(grad, per global)\n"
+        "direction = grad / (a + b)",
         "state a: per tensor = 1\nstate b: per tensor = 1",
     ),
     "every and a late tensor": rule(
@@ -367,6 +375,26 @@ def test_a_sum_over_all_between_matrix_products_is_refused(update: str) -> None:
         stepc.compile(rule(update, "requires ndim >= 2"))
 
 
+def test_sums_over_groups_and_over_all_in_triton_s_interpreter() -> None:
+    pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    corners = (
+        "per group",
+        "per group and per global",
+        "a state of a group from all",
+        "a state of all on every branch",
+        "branches with sums of their own",
+        "a sum within a sum that some tensors only add to",
+    )
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("running_corners.py")), *corners],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 # ---------------------------------------------------------------- hypers that change
 
 
@@ -401,7 +429,7 @@ def test_a_rate_that_changes_before_every_step(target: str) -> None:
 @TARGETS
 def test_a_number_that_does_not_exist_names_the_tensor(target: str) -> None:
     spec = rule("direction = grad / divisor", "hyper divisor = 0")
-    with pytest.raises(ValueError, match="parameter number 0 .*: a number of this step .*zero"):
+    with pytest.raises(ValueError, match=r"parameter number 0 .*: a number of this step .*zero"):
         agree(spec, ALIKE, target)
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from stepc.compiler.emit.body import straight_body, sweep_body
 from stepc.compiler.emit.expressions import expression
 from stepc.compiler.emit.names import identifier
-from stepc.compiler.emit.syntaxes import C_DOUBLE, TORCH, TRITON, C
+from stepc.compiler.emit.syntaxes import C_DOUBLE, TRITON, C
 from stepc.compiler.emit.torch import torch_function
+from stepc.compiler.emit.torch_syntax import TORCH
 from stepc.compiler.ir import Graph, Node, Program
 from stepc.compiler.plan import Plan, Sweep
 from stepc.compiler.schedule import schedule
@@ -131,7 +132,8 @@ def test_python_text_computes_the_tree(tree: object) -> None:
     at = {"a": 2.0, "b": -3.0, "c": 0.5}
     tensors = {name: torch.tensor(x, dtype=torch.float64) for name, x in at.items()}
     text = expression(node, names, TORCH)
-    found = eval(text, {"torch": torch, **tensors})  # our own text, in a test
+    like = tensors["a"]  # what a form's own `like` is: a value of the arithmetic's dtype
+    found = eval(text, {"torch": torch, "like": like, **tensors})  # our own text, in a test
     assert float(found) == value(node, at), text
 
 

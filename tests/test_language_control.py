@@ -40,7 +40,13 @@ def test_when_chooses_by_facts_and_hypers(target: str) -> None:
 @every_target
 def test_a_choice_hyper(target: str) -> None:
     spec = rule(
-        "direction = 1\nwhen form == square:\n    direction = 2\nwhen form in (cubic, linear):\n    direction = 3",
+        """
+        direction = 1
+        when form == square:
+            direction = 2
+        when form in (cubic, linear):
+            direction = 3
+        """,
         "hyper form = one_of(linear, square, cubic)",
     )
     for form, found in (("linear", 3), ("square", 2), ("cubic", 3)):

@@ -41,7 +41,8 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a rule list with two": (
         "E405", rule("direction = grad", "lr *=\n    else -> 1\n    else -> 2"), "else"),
     "replace of nothing": (
-        "E406", rule("direction = grad") + "\noptimizer B extends Tried:\n    replace v = grad\n", "`v`"),
+        "E406", rule("direction = grad")
+        + "\noptimizer B extends Tried:\n    replace v = grad\n", "`v`"),
     "replace of many": (
         "E406", rule("x = grad\nx = 2 * x\ndirection = x")
         + "\noptimizer B extends Tried:\n    replace x = grad\n", "`x`"),
@@ -49,15 +50,19 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "a worker's own value": (
         "E413", rule("direction = grad", "gradients local"), "all_reduce"),
     "views that are not inverses": (
-        "E414", rule("direction = grad", "", "view eval = 2 * param\nview train = param / 3"), "undo"),
+        "E414", rule("direction = grad", "", "view eval = 2 * param\nview train = param / 3"),
+        "undo"),
     "quantize of an unknown state": (
-        "E409", rule("m += grad\ndirection = m", "state m: like param\nquantize v: dynamic8"), "`v`"),
+        "E409", rule("m += grad\ndirection = m", "state m: like param\nquantize v: dynamic8"),
+        "`v`"),
     "quantize of an exact state": (
-        "E409", rule("m += grad\ndirection = m", "state m: like param, exact\nquantize m: dynamic8"),
-        "exact"),
+        "E409", rule("m += grad\ndirection = m",
+                     "state m: like param, exact\nquantize m: dynamic8"), "exact"),
     "an unknown codec": (
-        "E410", rule("m += grad\ndirection = m", "state m: like param\nquantize m: dynamc8"), "dynamic8"),
-    "a matrix product of what may be a vector": ("E308", rule("direction = grad @ grad.T @ grad"), "vector"),
+        "E410", rule("m += grad\ndirection = m", "state m: like param\nquantize m: dynamc8"),
+        "dynamic8"),
+    "a matrix product of what may be a vector": (
+        "E308", rule("direction = grad @ grad.T @ grad"), "vector"),
     "a hyper outside its interval": (
         "E411", rule("direction = grad * b", "hyper b = 2.0 in [0, 1]"), "[0, 1]"),
     "recursion": ("E407", DEF + rule("direction = f(grad)"), "itself"),
@@ -119,6 +124,8 @@ def test_what_is_not_compiled_yet_says_so() -> None:
         ("E525", rule("v = v + mean(grad, per axis(1))\ndirection = v",
                       "requires ndim >= 2\nstate v: per axis(1)")),
         ("E526", rule("v = v + 1\ndirection = grad * sum(v)", "state v: vector(3)")),
+        ("E521", rule("direction = grad / norm(grad, per cols)",
+                      "layout:\n    ndim == 1 -> column\n    else -> plain")),
         ("E512", rule("x = grad\nrepeat t:\n    x = x / 2\ndirection = x")),
         ("E513", rule("m += grad\ndirection = m", "state m: like param\nquantize m: dynamic4")),
         ("E513", rule("r += mean(grad, per rows)\ndirection = r",

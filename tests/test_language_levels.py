@@ -67,7 +67,7 @@ def by_cell(grad: Array, cells: Array, of: Callable[[Array], float]) -> Array:
 @pytest.mark.parametrize("case", CELLS)
 def test_every_reduction_is_over_a_cell(case: str, target: str) -> None:
     level, grad, cells = CELLS[case]
-    finer = [op for op in OPERATIONS]
+    finer = list(OPERATIONS)
     states = "\n".join(f"state s_{op}: per {level}" for op in finer)
     update = "\n".join(f"s_{op} += {op}(grad, per {level})" for op in finer)
     total = " + ".join(f"{10.0**k} * s_{op}" for k, op in enumerate(finer))
@@ -268,5 +268,5 @@ def test_a_partition_is_a_level_chosen_by_tensor(target: str) -> None:
 @every_target
 def test_heads_must_divide_the_rows(target: str) -> None:
     run = Run(target, rule("direction = mean(grad, per heads(4))"), GRID)
-    with pytest.raises(ValueError, match="4 equal heads|heads"):
+    with pytest.raises(ValueError, match="heads"):
         run.step(GRID)

@@ -149,7 +149,14 @@ def test_a_rule_may_assign_param_itself(target: str) -> None:
     spec = rule(
         "param = param - 3 * lr * grad",
         "",
-        "decay:\n    param = param * 0.5\nparam:\n    param = param + 1\nafter:\n    param = -param",
+        """
+        decay:
+            param = param * 0.5
+        param:
+            param = param + 1
+        after:
+            param = -param
+        """,
     )
     run = Run(target, spec, P, hypers={"lr": 0.1})
     run.step(G)

@@ -54,7 +54,11 @@ def test_a_factored_second_moment(target: str) -> None:
             u = grad / sqrt(v)
         direction = u / max(1, rms(u))
         """,
-        "state r: per rows when ndim >= 2\nstate c: per cols when ndim >= 2\nstate v: like param when ndim < 2",
+        """
+        state r: per rows when ndim >= 2
+        state c: per cols when ndim >= 2
+        state v: like param when ndim < 2
+        """,
     )
     run = Run(target, spec, np.zeros((4, 3)), np.zeros(3))
     run.step(TALL, V)
@@ -71,8 +75,8 @@ def test_a_factored_second_moment(target: str) -> None:
     [("chunks(4)", 3), ("tiles(2, 3)", 2), ("rows", 4), ("cols", 3), ("heads(2)", 2)],
 )
 def test_a_mean_over_cells_divides_by_their_number(level: str, count: int, target: str) -> None:
-    same(moved(target, f"mean(0 * max(grad, per {level}) + 6) + sum(0 * min(grad, per {level}) + 1)",
-               TALL), 6 + count)  # fmt: skip
+    mean, number = f"mean(0 * max(grad, per {level}) + 6)", f"sum(0 * min(grad, per {level}) + 1)"
+    same(moved(target, f"{mean} + {number}", TALL), 6 + count)
 
 
 @every_target

@@ -43,8 +43,14 @@ def test_a_state_has_one_value_for_each(level: str, target: str) -> None:
 
 @every_target
 def test_a_number_and_a_vector_are_one_row(target: str) -> None:
-    spec = rule("r = sum(grad, per rows)\nc = sum(grad, per cols)\ndirection = 10 * r + c + 100 * rows + 1000 * cols",
-                "state r: per rows\nstate c: per cols")  # fmt: skip
+    spec = rule(
+        """
+        r = sum(grad, per rows)
+        c = sum(grad, per cols)
+        direction = 10 * r + c + 100 * rows + 1000 * cols
+        """,
+        "state r: per rows\nstate c: per cols",
+    )
     run = Run(target, spec, S, V, C)
     run.step(5, V, C)
     same(S - run.params[0], 50 + 5 + 100 + 1000)
@@ -61,7 +67,7 @@ def test_a_number_and_a_vector_are_one_row(target: str) -> None:
 def test_initial_values(target: str) -> None:
     """0, a number, param, grad as update sees it, an expression; rows and cells as well."""
     spec = rule(
-        "a += 0\nb += 0\nc += 0\nd += 0\ne += 0\nf += 0\ng += 0\nh += 0\ndirection = a+b+c+d+e+f+g+h",
+        "".join(f"{name} += 0\n" for name in "abcdefgh") + "direction = a+b+c+d+e+f+g+h",
         """
         hyper start = 5.0
         state a: like param
@@ -103,8 +109,11 @@ def test_an_initial_param_is_before_anything_wrote_it(target: str) -> None:
 @every_target
 def test_a_state_that_no_path_touches_yet_still_begins_in_the_first_call(target: str) -> None:
     """Lookahead's slow copy: read only at the second step, it holds the first step's start."""
-    spec = rule("direction = 1", "state slow: like param = param",
-                "param:\n    every 2:\n        slow = (slow + param) / 2\n        param = slow")  # fmt: skip
+    spec = rule(
+        "direction = 1",
+        "state slow: like param = param",
+        "param:\n    every 2:\n        slow = (slow + param) / 2\n        param = slow",
+    )
     run = Run(target, spec, P)
     run.step(0)
     same(run.state("slow"), P)
@@ -127,7 +136,13 @@ def test_a_state_of_a_late_tensor_begins_late(target: str) -> None:
 @every_target
 def test_a_state_when(target: str) -> None:
     spec = rule(
-        "when momentum > 0:\n    m = momentum * m + grad\n    direction = m\notherwise:\n    direction = grad",
+        """
+        when momentum > 0:
+            m = momentum * m + grad
+            direction = m
+        otherwise:
+            direction = grad
+        """,
         "hyper momentum = 0.0\nstate m: like param when momentum > 0",
     )
     run = Run(target, spec, V, V, groups=({}, {"momentum": 0.5}), of=(0, 1))
@@ -160,8 +175,10 @@ def test_a_state_whose_shape_is_chosen_on_the_host(target: str) -> None:
 
 @every_target
 def test_rows_or_elements_by_size(target: str) -> None:
-    spec = rule("v = v + mean(grad^2, per blocks)\ndirection = v",
-                "partition blocks:\n    numel > 5 -> rows\n    else -> element\nstate v: per blocks")  # fmt: skip
+    spec = rule(
+        "v = v + mean(grad^2, per blocks)\ndirection = v",
+        "partition blocks:\n    numel > 5 -> rows\n    else -> element\nstate v: per blocks",
+    )
     run = Run(target, spec, P, V)
     run.step(G, V)
     assert run.state("v", 0).size == 2 and run.state("v", 1).size == 2

@@ -191,7 +191,14 @@ def test_blocks_of_codes_beside_values_per_row(target: str) -> None:
 def test_quantize_all_leaves_exact_and_small_states_alone(target: str) -> None:
     """`exact`, host and per-row states; `none when`; and of several lines the last that holds."""
     spec = rule(
-        "a += grad\nb += grad\nc += grad\nr += mean(grad, per rows)\nh += 0.1\ndirection = a + 10*b + 100*c + r + h",
+        """
+        a += grad
+        b += grad
+        c += grad
+        r += mean(grad, per rows)
+        h += 0.1
+        direction = a + 10*b + 100*c + r + h
+        """,
         """
         state a: like param
         state b: like param, exact

@@ -1,4 +1,4 @@
-"""What `t` counts: steps of a tensor; first, skip, every, and what a missing gradient leaves alone."""
+"""What `t` counts: steps of a tensor; first, skip, every; a missing gradient changes nothing."""
 
 from __future__ import annotations
 

@@ -134,7 +134,8 @@ def test_host_operators_mean_the_same(target: str) -> None:
         ("clamp(a, 0, 2) + lerp(a, 5, 0.25)", 2 + 3.5), ("sigmoid(a)", 1 / (1 + math.exp(-3))),
         ("softplus(a)", math.log1p(math.exp(3))), ("floor(a / 2) + ceil(a / 2)", 3.0),
         ("tanh(a) + exp(a) + log(a)", math.tanh(3) + math.exp(3) + math.log(3)),
-        ("atan2(a, 2) + abs(-a)", math.atan2(3, 2) + 3), ("sin(a) + cos(a)", math.sin(3) + math.cos(3)),
+        ("atan2(a, 2) + abs(-a)", math.atan2(3, 2) + 3),
+        ("sin(a) + cos(a)", math.sin(3) + math.cos(3)),
         ("tan(a) + atan(a)", math.tan(3) + math.atan(3)),
         ("(a > 2) + 2 * (a < 2) + (a == 3 and not a == 4)", 2.0),
         ("where(a > 2, a, 100)", 3.0), ("largest_divisor(12, a + 2)", 4.0), ("2^-a", 0.125),
@@ -216,8 +217,18 @@ def test_names_are_free(target: str) -> None:
 
 @every_target
 def test_a_number_s_name_may_be_used_again(target: str) -> None:
-    spec = rule("a = 2 * t + 1\na = a * norm(grad)\ns = s + a\ns = s * 2\na = s + 1\na = a * a\ndirection = a * grad",
-                "state s: per tensor")  # fmt: skip
+    spec = rule(
+        """
+        a = 2 * t + 1
+        a = a * norm(grad)
+        s = s + a
+        s = s * 2
+        a = s + 1
+        a = a * a
+        direction = a * grad
+        """,
+        "state s: per tensor",
+    )
     run = Run(target, spec, np.zeros(6))
     run.step(X)
     s = 2 * 3 * np.sqrt((X**2).sum())
@@ -247,7 +258,11 @@ def test_a_product_with_its_scale_and_norm(target: str) -> None:
     """Scalars move out of products: what comes out is the same."""
     grad = np.random.default_rng(1).standard_normal((4, 3))
     spec = rule(
-        "x = grad / norm(grad)\ny = 3 * x @ (0.5 * (x.T @ x)) - x\ndirection = y * sqrt(rows / cols)",
+        """
+        x = grad / norm(grad)
+        y = 3 * x @ (0.5 * (x.T @ x)) - x
+        direction = y * sqrt(rows / cols)
+        """,
         "requires ndim >= 2",
     )
     run = Run(target, spec, np.zeros((4, 3)))

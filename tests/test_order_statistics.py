@@ -58,13 +58,11 @@ RULES = {
         for level in LEVELS
     },
     **{
-        f"the place of the least per {level}": rule(
-            f"direction = grad * argmin(grad, per {level})"
-        )
+        f"the place of the least per {level}": rule(f"direction = grad * argmin(grad, per {level})")
         for level in LEVELS
     },
     "momentum, clipped": rule(
-        "m = lerp(m, grad, 0.1)\nlimit = quantile(abs(m), 0.75)\ndirection = clamp(m, -limit, limit)",
+        "m = lerp(m, grad, 0.1)\nc = quantile(abs(m), 0.75)\ndirection = clamp(m, -c, c)",
         "state m: like param",
     ),
     "a median of a quotient": rule(
@@ -73,12 +71,13 @@ RULES = {
         "state m: like param\nstate v: like param",
     ),
     "a state per tensor": rule(
-        "d = lerp(d, quantile(abs(grad), 0.9), 0.5)\ndirection = grad / d", "state d: per tensor = 1"
+        "d = lerp(d, quantile(abs(grad), 0.9), 0.5)\ndirection = grad / d",
+        "state d: per tensor = 1",
     ),
     "a state per tensor that is the quantile": rule(
-        "direction = grad / d\nd = quantile(abs(grad), 0.9) + 1\nparam = param * d",
+        "g = grad / d\nd = quantile(abs(grad), 0.9)\ndirection = g + d",
         "state d: per tensor = 1",
-    ).replace("direction = grad / d", "g = grad / d").replace("param = param * d", "direction = g"),
+    ),
     "a state per row": rule(
         "d = lerp(d, quantile(abs(grad), 0.9, per rows), 0.5)\ndirection = grad / d",
         "state d: per rows = 1",
@@ -108,7 +107,8 @@ RULES = {
         "direction = where(argmax(grad, per rows) == argmin(grad, per cols), grad, 0)"
     ),
     "an interquartile range": rule(
-        "x = quantile(grad, 0.75, per cols) - quantile(grad, 0.25, per cols)\ndirection = grad / (1 + x)"
+        "x = quantile(grad, 0.75, per cols) - quantile(grad, 0.25, per cols)\n"
+        "direction = grad / (1 + x)"
     ),
     "how many are positive": rule("direction = grad + quantile(grad > 0, 0.4, per rows)"),
     "a fraction that is a hyper": rule(
@@ -120,9 +120,9 @@ RULES = {
     ),
     "a guard": rule("guard quantile(abs(grad), 0.5) < 1.5\ndirection = grad"),
     "every other step": rule(
-        "direction = grad\nevery 2:\n    d = quantile(abs(grad), 0.9)\ndirection = direction * d",
+        "every 2:\n    d = quantile(abs(grad), 0.9)\ndirection = grad * d",
         "state d: per tensor = 1",
-    ).replace("direction = grad\n", "g = grad\n").replace("direction * d", "g * d"),
+    ),
     "after a norm over all": rule(
         "g = grad / norm(grad, per global)\nlimit = quantile(abs(g), 0.9)\n"
         "direction = clamp(g, -limit, limit)"
@@ -135,7 +135,8 @@ RULES = {
         "limit = mean(quantile(abs(grad), 0.9), per global)\ndirection = clamp(grad, -limit, limit)"
     ),
     "a state per tensor after a norm over all": rule(
-        "g = grad / norm(grad, per global)\nd = lerp(d, quantile(abs(g), 0.9), 0.5)\ndirection = g / d",
+        "g = grad / norm(grad, per global)\n"
+        "d = lerp(d, quantile(abs(g), 0.9), 0.5)\ndirection = g / d",
         "state d: per tensor = 1",
     ),
     "a state of all": rule(

@@ -47,7 +47,7 @@ SPECS = {
         "b = lerp(b, mean(grad^2, per chunks(7)), 0.2)\n"
         "v = lerp(v, mean(grad^2, per tiles(2, 3)), 0.2)\n"
         "direction = grad / (1 + sqrt(r) + sqrt(c) + sqrt(b) + sqrt(v))"
-        " + max(grad * v, per rows) + max(grad * r * v, per cols) + max(grad * v, per chunks(7))"
+        " + sum(grad * v, per rows) + sum(grad * r * v, per cols) + sum(grad * v, per chunks(7))"
         " + max(grad * r * c * b, per tiles(2, 3))",
         "state r: per rows\nstate c: per cols\nstate b: per chunks(7)\nstate v: per tiles(2, 3)",
     ),
@@ -64,7 +64,7 @@ SPECS = {
     ),
     "sizes that the host computes": rule(
         "v = lerp(v, norm(grad, per tiles(h, w)), 0.5)\n"
-        "direction = grad * v + mean(grad, per tiles(rows, h)) + max(grad, per chunks(w))",
+        "direction = grad * v + mean(grad, per tiles(rows, h)) + sum(grad, per chunks(w))",
         "hyper h = 2 in [1, 100]\nlet w = cols / 2 + 1\nstate v: per tiles(h, w)",
     ),
     "tiles larger than the tensor": rule(

@@ -107,7 +107,7 @@ def _costs(plans: tuple[Plan, ...]) -> Iterator[str]:
     }
     for passes, moved, matrix in sorted(costs):
         word = "pass" if passes == 1 else "passes"
-        more = " and a matrix step through torch, not counted" if matrix else ""
+        more = ", and a matrix step (not counted)" if matrix else ""
         text = f"{passes} {word} over memory, {moved:.5g} bytes per float32 parameter"
         yield f"Cost: {text}{more}."
 

@@ -29,7 +29,7 @@ from .layout import WIDTH, call, lines
 from .names import identifier
 from .render import render
 from .spelling import commented, fitted, spell
-from .syntaxes import TORCH
+from .torch_syntax import TORCH
 
 _COMPACT = frozenset({"heads", "chunks", "tiles"})
 _REDUCE = {"sum": "sum", "max": "amax", "min": "amin"}

@@ -6,7 +6,7 @@
         for start in range(0, last, BLOCK): ...     the tile's elements, row by row
 
 All is masked. The tile's elements are counted along its rows, so neighbouring threads take
-neighbouring elements wherever a tile is wide.
+neighbouring elements wherever a tile is wide. A small tile of constant size is one such block.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .triton_frame import Frame, KernelText, kernel_text, size_names
 from .triton_partials import write
 from .triton_tile import Geometry, contiguous
 
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 1024  # of threads' runs of lanes; of registers
 _ROW = "tile_top + place // tile_width"
 _COLUMN = "tile_left + place % tile_width"
 
@@ -72,4 +73,12 @@ def tiles_kernel(
         ),
         *write(totals, partials),
     ]
-    return kernel_text(name, doc, body, tiles)
+    return kernel_text(name, doc, body, tiles, block=_block(height, width))
+
+
+def _block(height: str, width: str) -> int:
+    """The number of lanes that hold a whole tile, if it is small for every tensor, else 0."""
+    size = int(height) * int(width) if height.isdigit() and width.isdigit() else 0
+    if not 0 < size <= _LARGEST_BLOCK:
+        return 0
+    return max(_SMALLEST_BLOCK, 1 << (size - 1).bit_length())

@@ -77,9 +77,13 @@ def codec_of(line: Storage, level: Level) -> Codec:
     not compiled yet."""
     if level != ELEMENT:
         raise SpecError(
-            Diagnostic("E513", f"a codec for a state with one value {each(level)} is not compiled yet",
-                       line.span, f"leave it out, or write `quantize {line.state}: none`")
-        )  # fmt: skip
+            Diagnostic(
+                "E513",
+                f"a codec for a state with one value {each(level)} is not compiled yet",
+                line.span,
+                f"leave it out, or write `quantize {line.state}: none`",
+            )
+        )
     make = CODECS.get(line.codec)
     options = {name: value.value for name, value in line.options if isinstance(value, Const)}
     if make is None or len(options) < len(line.options):
