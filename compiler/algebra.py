@@ -22,7 +22,7 @@ def product_of_combinations(
     coefficients. sympy expands the product and collects equal pairs, so x*y and y*x are taken once
     and a pair whose coefficient vanishes is not taken at all."""
     elements = list(dict.fromkeys([*left, *right]))
-    symbols: dict[Node, Any] = {x: sympy.Symbol(f"x{i}", commutative=True) for i, x in enumerate(elements)}
+    symbols: dict[Node, Any] = {x: sympy.Symbol(f"x{i}") for i, x in enumerate(elements)}
     coefficients: dict[Any, Node] = {}
     sides: list[Any] = []
     for side in (left, right):

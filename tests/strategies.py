@@ -46,7 +46,11 @@ def values(draw: st.DrawFn, names: _Names, level: str, depth: int = 3) -> str:
     """An expression whose level is `level` or coarser."""
     if depth == 0 or draw(st.integers(0, 5)) == 0:
         allowed = [n for n, at in names.known.items() if at in _BELOW[level]]
-        pool = [*allowed, *allowed, draw(st.sampled_from(_HOST if level not in ("global", "group") else _HOST[:7]))]
+        pool = [
+            *allowed,
+            *allowed,
+            draw(st.sampled_from(_HOST if level not in ("global", "group") else _HOST[:7])),
+        ]
         return draw(st.sampled_from(pool))
     kind = draw(st.integers(0, 9))
     if kind <= 2:
@@ -87,9 +91,7 @@ def _statements(draw: st.DrawFn, names: _Names, states: dict[str, str], count: i
 def specs(draw: st.DrawFn, per_level: tuple[str, ...] = LEVELS) -> str:
     """The text of one optimizer `Random`."""
     names = _Names(per_level=per_level)
-    states = {
-        f"s{k}": draw(st.sampled_from(per_level)) for k in range(draw(st.integers(0, 3)))
-    }
+    states = {f"s{k}": draw(st.sampled_from(per_level)) for k in range(draw(st.integers(0, 3)))}
     lines = [
         "optimizer Random:",
         "    hyper lr = 1e-2 in [0, inf)",
@@ -104,7 +106,9 @@ def specs(draw: st.DrawFn, per_level: tuple[str, ...] = LEVELS) -> str:
     if draw(st.integers(0, 3)) == 0:
         lines += ["    grad:", f"        grad = {draw(values(names, 'element', 1))} + grad"]
     lines.append("    update:")
-    lines += [f"        {line}" for line in draw(_statements(names, states, draw(st.integers(0, 3))))]
+    lines += [
+        f"        {line}" for line in draw(_statements(names, states, draw(st.integers(0, 3))))
+    ]
     if states and draw(st.integers(0, 3)) == 0:
         name = draw(st.sampled_from(sorted(states)))
         tests = ["t % 2 == 0", "first"]  # what several tensors share all of them must assign

@@ -28,7 +28,11 @@ def class_of(name: str, hypers: Hypers):  # type: ignore[no-untyped-def]
     if "+" in name:
         return stepc.compile(name)
     steps = hypers.get("ns_steps", 5)
-    return getattr(stepc.generated, name) if steps == 5 else stepc.compile(f"{name}(ns_steps = {steps})")
+    return (
+        getattr(stepc.generated, name)
+        if steps == 5
+        else stepc.compile(f"{name}(ns_steps = {steps})")
+    )
 
 
 @pytest.mark.parametrize("target", ["c", "torch"])

@@ -53,6 +53,8 @@ def test_lengths() -> None:
     assert length("cols", fact(3, 5)) == 3
     assert length(("heads", 2), fact(6, 5)) == 15
     assert length(("chunks", 4), fact(3, 5)) == 4
+    assert length(("tiles", 2, 4), fact(3, 5)) == 8
+    assert length(("tiles", 2, 400), fact(3, 5)) == 10
 
 
 CELLS = st.one_of(
@@ -91,6 +93,28 @@ def test_reduce_and_spread_follow_the_naive_definition(
     found = reduce(x, how, *level)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
     assert torch.equal(spread(found, *level, like=x), found[torch.tensor(cells)])
+
+
+@pytest.mark.parametrize("form", [(2, 6, 7), (3, 6, 0), (1, 6, 1)])
+@pytest.mark.parametrize(
+    "level", [("tiles", 4, 3), ("chunks", 5), ("heads", 3), ("tiles", 10**12, 2)]
+)
+def test_stacks_are_matrices_side_by_side(level: tuple[str, int], form: tuple[int, ...]) -> None:
+    x = torch.randn(form, generator=torch.Generator().manual_seed(1))
+    found = reduce(x, "sum", *level)
+    whole = spread(found, *level, like=x)
+    assert found.shape[:2] == (len(x), 1) and whole.shape == x.shape
+    for place, matrix in enumerate(x):
+        assert torch.equal(found[place, 0], reduce(matrix, "sum", *level))
+        assert torch.equal(whole[place], spread(found[place, 0], *level, like=matrix))
+
+
+@pytest.mark.parametrize("level", [("tiles", 0, 3), ("tiles", 2, -1), ("chunks", 0)])
+def test_cells_have_elements(level: tuple[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"{level[0]} of"):
+        count(level, fact(6, 4))
+    with pytest.raises(ValueError, match=f"{level[0]} of"):
+        reduce(torch.ones(6, 4), "sum", *level)
 
 
 def test_stochastic_rounding_is_one_of_two_neighbours_and_right_on_average() -> None:

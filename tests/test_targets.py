@@ -122,7 +122,12 @@ def compare_states(what: str, expected: dict[str, Any], kept: dict[str, Any]) ->
 
 
 def assert_near(
-    got: np.ndarray, expected: np.ndarray, units: float, unit: float, what: str, scale: float = 1e-30
+    got: np.ndarray,
+    expected: np.ndarray,
+    units: float,
+    unit: float,
+    what: str,
+    scale: float = 1e-30,
 ) -> None:
     scale = max(float(np.max(np.abs(expected), initial=0.0)), scale)
     off = float(np.max(np.abs(got - expected), initial=0.0)) / (unit * scale)
