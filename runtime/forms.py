@@ -35,7 +35,7 @@ def spread(x: Tensor, level: str, *sizes: int, like: Tensor) -> Tensor:
         case "chunks", (length,):
             return x.repeat_interleave(length, -1)[..., : rows * cols].reshape(like.shape)
         case "tiles", (height, width):
-            tiles = x.unflatten(-1, (-(-rows // height), -(-cols // width)))
+            tiles = x.reshape(*x.shape[:-1], -(-rows // height), -(-cols // width))
             whole = tiles.repeat_interleave(height, -2).repeat_interleave(width, -1)
             return whole[..., :rows, :cols]
         case _:
@@ -58,14 +58,14 @@ def _cells(x: Tensor, level: str, sizes: tuple[int, ...], neutral: float) -> Ten
         case "heads", (heads,):
             if rows % heads:
                 raise ValueError(f"{heads} heads do not divide {rows} rows")
-            return x.flatten(-2).unflatten(-1, (heads, rows // heads * cols))
+            return x.reshape(*x.shape[:-2], heads, rows // heads * cols)
         case "chunks", (length,):
             whole = pad(x.flatten(-2), (0, -rows * cols % length), value=neutral)
-            return whole.unflatten(-1, (-(-rows * cols // length), length))
+            return whole.reshape(*x.shape[:-2], -(-rows * cols // length), length)
         case "tiles", (height, width):
             whole = pad(x, (0, -cols % width, 0, -rows % height), value=neutral)
             down, across = -(-rows // height), -(-cols // width)
-            tiles = whole.unflatten(-1, (across, width)).unflatten(-3, (down, height))
+            tiles = whole.reshape(*x.shape[:-2], down, height, across, width)
             return tiles.transpose(-3, -2).flatten(-4, -3).flatten(-2)
         case _:
             raise ValueError(f"no such cells: {level}{sizes}")

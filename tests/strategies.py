@@ -23,12 +23,18 @@ _BELOW = {
     "tiles(2, 3)": {"global", "group", "tensor", "tiles(2, 3)"},
     "element": set(LEVELS),
 }
-_UNARY = ("tanh({})", "abs({})", "-({})", "sqrt(abs({}))", "sigmoid({})", "({})^2", "exp(-abs({}))",
-          "log(1 + abs({}))", "floor(3 * grad) * ({})", "clamp({}, -1, 1)", "softplus({})")  # fmt: skip
-_BINARY = ("({} + {})", "({} - {})", "({} * {})", "({} / (abs({}) + 1))", "max({}, {})", "min({}, {})",
-           "lerp({}, {}, 1 - beta)", "atan2({}, abs({}) + 1)")  # fmt: skip
-_REDUCTIONS = ("mean({}, per {})", "norm(tanh({}), per {})", "max(abs({}), per {})", "rms({}, per {})",
-               "sum(tanh({}), per {}) / 8", "min({}, per {})")  # fmt: skip
+_UNARY = (
+    "tanh({})", "abs({})", "-({})", "sqrt(abs({}))", "sigmoid({})", "({})^2", "exp(-abs({}))",
+    "log(1 + abs({}))", "floor(3 * grad) * ({})", "clamp({}, -1, 1)", "softplus({})",
+)  # fmt: skip
+_BINARY = (
+    "({} + {})", "({} - {})", "({} * {})", "({} / (abs({}) + 1))", "max({}, {})", "min({}, {})",
+    "lerp({}, {}, 1 - beta)", "atan2({}, abs({}) + 1)",
+)  # fmt: skip
+_REDUCTIONS = (
+    "mean({}, per {})", "norm(tanh({}), per {})", "max(abs({}), per {})", "rms({}, per {})",
+    "sum(tanh({}), per {}) / 8", "min({}, per {})",
+)  # fmt: skip
 _HOST = ("0.5", "2", "beta", "t", "1 / t", "beta^t", "1 - beta^t", "sqrt(numel)", "rows / numel")
 
 

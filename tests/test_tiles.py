@@ -20,8 +20,11 @@ import torch
 from language import Run, rule, same
 
 import stepc
+from stepc.compiler.assembly import assemble
+from stepc.compiler.audit import audit
 from stepc.dsl.diagnostics import SpecError
-from stepc.runtime import use_target
+from stepc.runtime import Finish, Sweep, use_target
+from stepc.runtime.triton import block_of, warps_of
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (5,), (6, 4), (7, 10), (4, 3, 2, 2))
 
@@ -59,7 +62,8 @@ SPECS = {
     ),
     "two rounds over a tile": rule(
         "u = grad / (norm(grad, per tiles(3, 4)) + 0.1)\n"
-        "direction = u - mean(u, per tiles(3, 4)) + sum(u * param) * v\nv = max(u, per tiles(3, 4))",
+        "direction = u - mean(u, per tiles(3, 4)) + sum(u * param) * v\n"
+        "v = max(u, per tiles(3, 4))",
         "state v: per tiles(3, 4)",
     ),
     "sizes that the host computes": rule(
@@ -134,6 +138,23 @@ def in_triton() -> dict[str, float]:
 def test_triton_agrees_with_the_interpreter(name: str, in_triton: dict[str, float]) -> None:
     pytest.importorskip("triton", reason="Triton has no wheel for this platform")
     assert in_triton[name] < 1e-12
+
+
+@pytest.mark.parametrize(
+    "name", ["beside rows, columns and chunks", "two rounds over a tile", "two sizes"]
+)
+def test_triton_kernels_compile_ahead_of_time(name: str) -> None:
+    """The interpreter is lax about types; the compiler is not."""
+    pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    steps = [step for path in stepc.compile(SPECS[name]).paths for step in path.steps]
+    for step in steps:
+        assert isinstance(step, Sweep | Finish)
+        function = getattr(step.triton, "compiled", step.triton)
+        block, warps = block_of(step), warps_of(step)
+        made = assemble(
+            function, ("float32", "float32"), "sm_90", block=block, warps=warps, aligned=True
+        )
+        assert audit(made).spills == 0
 
 
 @pytest.mark.parametrize("target", ["torch", "c"])
