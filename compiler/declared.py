@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 from ..dsl.levels import ELEMENT, GLOBAL, GROUP
 from ..dsl.model import Apply, Const, Expr, Read, State, Storage, constant
-from ..dsl.source import Source, Span
+from ..dsl.source import NOWHERE
 from .ir import Stream
 from .names import Names
 
-_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
-FIRST = Read("fact", "first", level=GLOBAL, host=True, span=_NOWHERE)
+FIRST = Read("fact", "first", level=GLOBAL, host=True, span=NOWHERE)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from ..dsl.model import (
     When,
     constant,
 )
-from ..dsl.source import Source, Span
+from ..dsl.source import NOWHERE, Span
 from ..dsl.stages import STAGES, stage_of, statements
 from .decisions import Decisions, Refused
 from .declared import Declared, is_new, runtime_fills
@@ -36,8 +36,7 @@ from .ir import GUARD, Graph, Node, Store, Stream
 from .names import Names
 from .operations import Operations
 
-_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
-GRAD_SCALE = Read("fact", "grad_scale", level=GLOBAL, host=True, span=_NOWHERE)
+GRAD_SCALE = Read("fact", "grad_scale", level=GLOBAL, host=True, span=NOWHERE)
 
 
 class _Ended(Exception):
@@ -223,7 +222,7 @@ class Trace:
     def _gradient(self) -> Node:
         if self._grad is None:
             raw = self._load("grad")
-            self._grad = self.graph.node("mul", raw, self.operand(GRAD_SCALE, _NOWHERE))
+            self._grad = self.graph.node("mul", raw, self.operand(GRAD_SCALE, NOWHERE))
             self._grad.label = "grad"
         return self._grad
 

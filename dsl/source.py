@@ -62,3 +62,7 @@ class Span:
             f"  {number} | {visible}\n"
             f"  {' ' * len(number)} | {' ' * (self.column - 1)}{'^' * width}"
         )
+
+
+NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
+"""The place of what no spec says: facts and constants that the compiler adds itself."""

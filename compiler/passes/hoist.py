@@ -15,11 +15,10 @@ from collections import Counter
 
 from ...dsl.levels import GLOBAL, TENSOR
 from ...dsl.model import Apply, Const, Expr, constant
-from ...dsl.source import Source, Span
+from ...dsl.source import NOWHERE
 from ..hosts import apply
 from ..ir import Graph, Node, Program, ordered
 
-_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
 _HOST_OPERATIONS = frozenset(
     """add sub mul div neg pow mod sqrt rsqrt exp log log2 abs sign maximum minimum clamp floor ceil
     tanh sigmoid softplus sin cos atan2 erf eq ne lt le gt ge and or not where""".split()
@@ -41,7 +40,7 @@ def hoist(program: Program) -> Program:
 def _expr(node: Node) -> Expr:
     if isinstance(node.attr, float):
         value = int(node.attr) if node.attr.is_integer() and abs(node.attr) < 2**53 else node.attr
-        return constant(value, _NOWHERE)
+        return constant(value, NOWHERE)
     assert isinstance(node.attr, Const | Expr)
     return node.attr
 
@@ -57,7 +56,7 @@ def _fold(node: Node, graph: Graph) -> Node:
     if node.op in _HOST_OPERATIONS and node.args and all(arg.is_host for arg in node.args):
         return _operand(graph, apply(node.op, *map(_expr, node.args)))
     if node.op == "div" and node.args[1].is_host:
-        one = constant(1, _NOWHERE)
+        one = constant(1, NOWHERE)
         inverse = _operand(graph, apply("div", one, _expr(node.args[1])))
         return graph.node("mul", inverse, node.args[0], span=node.span)
     return node

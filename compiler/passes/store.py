@@ -16,12 +16,11 @@ from ...dsl.describe import each
 from ...dsl.diagnostics import Diagnostic, SpecError
 from ...dsl.levels import ELEMENT, GLOBAL, Level
 from ...dsl.model import Const, Read, Rounding, Storage, constant
-from ...dsl.source import Source, Span
+from ...dsl.source import NOWHERE
 from ..codecs import CODECS, SMALLEST_SCALE, Codec
 from ..ir import GUARD, Graph, Node, Program, Store, Stream
 
-_NOWHERE = Span(Source("<stepc>", ""), 1, 1, 1, 1)
-ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=_NOWHERE)
+ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=NOWHERE)
 
 
 def store(program: Program) -> Program:
@@ -95,7 +94,7 @@ def codec_of(line: Storage, level: Level) -> Codec:
 
 
 def _blocks(codec: Codec) -> Level:
-    return Level("chunks", (constant(codec.block, _NOWHERE),))
+    return Level("chunks", (constant(codec.block, NOWHERE),))
 
 
 def _coded(stream: Stream, codec: Codec) -> list[Stream]:
