@@ -7,7 +7,7 @@ WORKERS ?= 2
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build clean
+.PHONY: help demo test check build gallery clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## +/|/' | awk -F'|' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ check: $(VENV)/.dev  ## format, lint, types, and that generated/ is what specs/ 
 
 build: $(VENV)/.dev  ## write generated/ again from specs/
 	$(BIN)/stepc compile --all
+
+gallery: $(VENV)/.dev  ## write docs/gallery/ again from specs/ (plots take some minutes)
+	$(BIN)/stepc gallery -o docs/gallery
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

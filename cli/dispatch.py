@@ -29,8 +29,11 @@ COMMANDS = {
     "compile": "turn a spec into one Python file with a torch optimizer in it",
     "inspect": "see any stage of a compilation, from the spec to machine code",
     "explain": "passes over memory, bytes, and the least time a step can take",
+    "roles": "which parameter of a model gets which role, and by which rule",
     "verify": "test a spec: every target against the equations, on random and nasty inputs",
+    "gallery": "pages of equations, costs and trajectories, as docs/gallery has them",
     "new": "start a spec of your own from one that works",
+    "bench": "time any step beside torch's and other libraries', on real lists of parameters",
     "demo": "compile a new optimizer and race it against torch's AdamW on real data",
 }
 

@@ -88,6 +88,9 @@ class Builder(StepBuilder):
     def paper(self, span: Span, literal: Token) -> syntax.Paper:
         return syntax.Paper(text(literal), span=span)
 
+    def family(self, span: Span, name: Token) -> syntax.Family:
+        return syntax.Family(str(name), span=span)
+
     def hyper(
         self, span: Span, name: Token, default: Any, interval: syntax.Interval | None
     ) -> syntax.Hyper:

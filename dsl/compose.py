@@ -167,6 +167,8 @@ class Composer:
                 composed.doc = text
             case s.Paper(text=text):
                 composed.paper = text
+            case s.Family():
+                pass
             case s.Replace(assign=assign):
                 self._replace(composed, assign)
             case s.ReplaceSection(section=section):
@@ -248,6 +250,8 @@ def _key(member: s.Member) -> tuple[str, str] | None:
             return "doc", ""
         case s.Paper():
             return "paper", ""
+        case s.Family():
+            return "family", ""
         case _:
             return None
 

@@ -180,20 +180,26 @@ def _branch(branch: Branch) -> list[str]:
     return [head] + ["    " * 3 + line for line in describe(branch.model).splitlines()]
 
 
-def _hyper(hyper: Hyper) -> str:
+def default(hyper: Hyper) -> str:
+    """The default as the language writes it."""
     match hyper.default:
         case None:
-            default = "required"
+            return "required"
         case tuple() as items if hyper.items:
             pairs = zip(hyper.items, items, strict=True)
-            default = f"({', '.join(f'{name} = {expression(item)}' for name, item in pairs)})"
+            return f"({', '.join(f'{name} = {expression(item)}' for name, item in pairs)})"
         case tuple() as items:
-            default = f"list({', '.join(expression(item) for item in items)})"
+            return f"list({', '.join(expression(item) for item in items)})"
         case single:
-            default = expression(single)
+            return expression(single)
+
+
+def _hyper(hyper: Hyper) -> str:
     bounds = "" if hyper.bounds is None else f" in {hyper.bounds}"
     marks = ", structural" if hyper.structural else ""
-    return f"hyper {hyper.name} = {default}{bounds}  # {hyper.type}{marks}, of {hyper.origin}"
+    return (
+        f"hyper {hyper.name} = {default(hyper)}{bounds}  # {hyper.type}{marks}, of {hyper.origin}"
+    )
 
 
 def _state(state: State) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .diagnostics import Report
@@ -45,6 +45,7 @@ class Library:
     scopes: dict[Source, Scope] = field(default_factory=dict[Source, Scope])
     opened: dict[Path, Scope] = field(default_factory=dict[Path, Scope])
     shipped: dict[str, Path] = field(default_factory=dict[str, Path])
+    _asked: set[Path] = field(default_factory=set[Path])  # files that import one another
 
     def __post_init__(self) -> None:
         for _, name, path in declared():
@@ -85,15 +86,23 @@ class Library:
         return None
 
     def roles(self, at: Source) -> RuleTable | None:
-        """The `roles:` of a file, or else of the first file it imports from that has them."""
+        """The `roles:` of a file, or else of the first file it imports from that has them; those of
+        a file without `else` go on there."""
         scope = self.scopes.get(at)
-        if scope is None or scope.roles is not None:
-            return None if scope is None else scope.roles
+        own = None if scope is None else scope.roles
+        if scope is None or (own is not None and any(r.condition is None for r in own.rules.rules)):
+            return own
+        inherited: RuleTable | None = None
         for imported in scope.imports.values():
             path = self._path(scope, imported)
-            if path is not None and self.open(path).roles is not None:
-                return self.open(path).roles
-        return None
+            if path is not None and path.resolve() not in self._asked:
+                self._asked.add(path.resolve())
+                inherited = inherited or self.roles(self.open(path).source)
+                self._asked.remove(path.resolve())
+        if own is None or inherited is None:
+            return own or inherited
+        both = own.rules.rules + inherited.rules.rules
+        return replace(own, rules=replace(own.rules, rules=both))
 
     def known(self, at: Source) -> list[str]:
         """Every name that `find` would find, for suggestions."""
@@ -200,6 +209,7 @@ class Entry:
     kind: str
     doc: str
     paper: str
+    family: str
     path: Path
 
 
@@ -218,8 +228,9 @@ def catalogue() -> list[Entry]:
                 continue
             body = _body(lines[number + 1 :])
             doc = next((text.strip('"') for text in body[:1] if text.startswith('"')), title)
-            paper = next((text[5:].strip().strip('"') for text in body if _is_paper(text)), "")
-            entries.append(Entry(found[2], found[1], doc, paper, path))
+            entries.append(
+                Entry(found[2], found[1], doc, _said(body, "paper"), _said(body, "family"), path)
+            )
     return entries
 
 
@@ -233,5 +244,7 @@ def _body(lines: list[str]) -> list[str]:
     return [line for line in body if line]
 
 
-def _is_paper(line: str) -> bool:
-    return line.startswith("paper ")
+def _said(body: list[str], member: str) -> str:
+    """What a declaration says in its line `paper "..."` or `family ...`; "" if it has none."""
+    lines = (line for line in body if line.startswith(member + " "))
+    return next(lines, member).removeprefix(member).strip().strip('"')

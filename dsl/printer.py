@@ -179,6 +179,8 @@ def _member(member: syntax.Node) -> Iterator[str]:
             yield show_string(text)
         case syntax.Paper(text=text):
             yield f"paper {show_string(text)}"
+        case syntax.Family(name=name):
+            yield f"family {name}"
         case syntax.Hyper(name=name, default=default, interval=interval):
             span = "" if interval is None else f" in {show_interval(interval)}"
             yield f"hyper {name} = {show_default(default, SUM)}{span}"

@@ -20,6 +20,13 @@ class Paper(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Family(Node):
+    """`family sign`: the shelf that `stepc list` puts it on; means nothing else."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interval(Node):
     """`[low, high)`; a closed end includes its bound."""
 
@@ -224,8 +231,9 @@ class Route(Node):
 
 
 Member = (
-    Doc | Paper | Hyper | State | Quantize | Round | RuleTable | Requires | Gradients | Input
-    | Needs | Let | Override | Section | Replace | ReplaceSection | Active | Event | View | Route
+    Doc | Paper | Family | Hyper | State | Quantize | Round | RuleTable | Requires | Gradients
+    | Input | Needs | Let | Override | Section | Replace | ReplaceSection | Active | Event | View
+    | Route
 )  # fmt: skip
 
 

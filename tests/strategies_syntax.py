@@ -138,6 +138,7 @@ shared_tables = tables("roles", False) | tables("partition") | tables("grouping"
 members = st.one_of(
     node(s.Doc, texts),
     node(s.Paper, texts),
+    node(s.Family, identifiers),
     node(s.Hyper, identifiers, defaults | node(s.Required), maybe(intervals)),
     node(
         s.State, identifiers, shapes, several(identifiers), maybe(expressions), maybe(expressions)

@@ -350,3 +350,16 @@ def test_demo(tmp_path: Path) -> None:
     assert [line[1] for line in lines] == ["torch", "MyAdamW"] * 2
     assert [line[-2:] for line in lines] == [["8.00", "1"], ["5.02", "2"]] * 2
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_list_by_family_and_by_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--family", "sign", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"Lion", "SignSGD"} <= {one["name"] for one in found}
+    assert {one["family"] for one in found} == {"sign"}
+    assert main(["list", "lookAHEAD"]) == 0
+    assert "Lookahead" in capsys.readouterr().out
+    assert main(["list", "--family", "nrom"]) == 1
+    assert "`norm`" in capsys.readouterr().err
+    assert main(["list", "no such words"]) == 1
+    assert "stepc list" in capsys.readouterr().err

@@ -30,6 +30,9 @@ def test_spec_is_documented(path: Path) -> None:
         if isinstance(optimizer, syntax.Optimizer):
             kinds = [type(member) for member in optimizer.members]
             assert syntax.Paper in kinds, f"{optimizer.name} names no paper"
+        if isinstance(optimizer, syntax.Optimizer | syntax.Modifier):
+            kinds = [type(member) for member in optimizer.members]
+            assert syntax.Family in kinds, f"{optimizer.name} names no family"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
