@@ -5,12 +5,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 WORKERS ?= 2
 PYTEST ?=
+BENCH  ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check build gallery clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## +/|/' | awk -F'|' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## +/|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo  ## install, compile a new optimizer, race it against torch's AdamW (3 minutes)
 	OMP_WAIT_POLICY=passive $(BIN)/stepc demo
@@ -29,6 +30,12 @@ build: $(VENV)/.dev  ## write generated/ again from specs/
 
 gallery: $(VENV)/.dev  ## write docs/gallery/ again from specs/ (plots take some minutes)
 	$(BIN)/stepc gallery -o docs/gallery
+
+bench: $(VENV)/.demo  ## every prebuilt optimizer beside torch's, on GPT-2's list; BENCH="Lion --against all"
+	$(BIN)/stepc bench $(BENCH)
+
+bench-gpu:  ## all speed tests that need a GPU, in 8 minutes; installs nothing, needs torch and triton
+	$(PYTHON) benchmarks/bare.py stepc.benchmarks.gpu
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

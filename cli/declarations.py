@@ -31,7 +31,7 @@ def text_of(entry: Entry) -> str:
         k for k, line in enumerate(lines) if re.match(rf"{entry.kind} {entry.name}\b", line)
     )
     end = start + 1
-    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " #"):
+    while end < len(lines) and (not lines[end].strip() or lines[end][0] in " #)"):
         end += 1
     while not lines[end - 1].strip() or lines[end - 1].startswith("#"):
         end -= 1

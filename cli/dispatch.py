@@ -29,6 +29,8 @@ COMMANDS = {
     "compile": "turn a spec into one Python file with a torch optimizer in it",
     "inspect": "see any stage of a compilation, from the spec to machine code",
     "explain": "passes over memory, bytes, and the least time a step can take",
+    "modifiers": "what each modifier adds to each optimizer, as docs/modifiers.md has it",
+    "precision": "train a small transformer in every storage, and compare",
     "roles": "which parameter of a model gets which role, and by which rule",
     "verify": "test a spec: every target against the equations, on random and nasty inputs",
     "gallery": "pages of equations, costs and trajectories, as docs/gallery has them",

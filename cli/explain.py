@@ -20,6 +20,7 @@ from ..compiler.plan import MatrixStep, Plan, bytes_per_element
 from ..compiler.schedule import traffic
 from ..compiler.text import show_host
 from ..dsl.load import load
+from ..dsl.model import Model
 from ..dsl.suggest import nearest
 from .failure import Failure
 from .terminal import paint, table
@@ -90,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     print(paint(model.name, "bold"))
+    for line in order(model):
+        print(line)
     print(table(HEAD, [row(c) for c in costs]))
     for c in costs:
         print(f"\n{paint(c.when, 'bold')}\n{passes_of(c)}")
@@ -101,6 +104,26 @@ def run(options: argparse.Namespace) -> int:
         f"{bandwidth / 1e9:.4g} GB/s: bytes over bandwidth."
     )
     return 0
+
+
+def order(model: Model) -> list[str]:
+    """Who acts in which section, in the order of the step; nothing for a rule without modifiers."""
+    if model.route:
+        named = dict.fromkeys(line for b in model.route for line in order(b.model))
+        return list(named)
+    acting: dict[str, list[str]] = {}
+    for section in model.sections:
+        if section.title == "hyper":
+            continue
+        acting.setdefault(section.title, []).append(section.origin)
+    acting = {title: list(dict.fromkeys(names)) for title, names in acting.items()}
+    if len({name for names in acting.values() for name in names}) == 1:
+        return []
+    steps = (
+        "param -= lr * direction" if title == "ending" else f"{title}: {', '.join(names)}"
+        for title, names in acting.items()
+    )
+    return ["order   " + "  ->  ".join(steps)]
 
 
 HEAD = ("path", "passes", "launches", "state bytes/param", "bytes/param", "floor")

@@ -14,7 +14,7 @@ from ..dsl.suggest import nearest
 from .failure import Failure
 from .highlight import highlight
 from .listing import NAMES, stages
-from .machine import MACHINE, TARGETS, Kernel, kernels
+from .machine import MACHINE, TARGETS, Examined, subjects
 from .terminal import paint, table
 
 EXAMPLES = f"""stages: {", ".join((*NAMES, *MACHINE))}
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         known = (*NAMES, *MACHINE)
         raise Failure(f"there is no stage `{stage}`", nearest(stage, known) or ", ".join(known))
     if stage in MACHINE:
-        made = kernels(options.what, options.dtype, options.target)
+        made = examined(options)
         texts = {f"{stage} of {kernel.name}": text_of(kernel, stage) for kernel in made}
         show_machine(texts, made, options.json)
         return 0
@@ -66,15 +66,21 @@ def run(options: argparse.Namespace) -> int:
         if listed[name].changed:
             print("\n" + highlight(listed[name].text.rstrip(), listed[name].language) + "\n")
     if find_spec("triton"):
-        show_machine({}, kernels(options.what, options.dtype, options.target), False)
+        show_machine({}, examined(options), False)
     return 0
+
+
+def examined(options: argparse.Namespace) -> list[Examined]:
+    """Every kernel, compiled."""
+    found = subjects(options.what)
+    return [kernel.examine(options.target, options.dtype) for kernel in found]
 
 
 def heading(name: str) -> str:
     return paint(f"--- {name} ", "bold")
 
 
-def text_of(kernel: Kernel, stage: str) -> str:
+def text_of(kernel: Examined, stage: str) -> str:
     """A stage of a kernel; not every target has every stage."""
     texts = kernel.stages
     if stage not in texts:
@@ -82,7 +88,7 @@ def text_of(kernel: Kernel, stage: str) -> str:
     return texts[stage]
 
 
-def show_machine(texts: dict[str, str], made: list[Kernel], as_json: bool) -> None:
+def show_machine(texts: dict[str, str], made: list[Examined], as_json: bool) -> None:
     """Listings, then the report of every kernel."""
     if as_json:
         print(json.dumps({"listings": texts, "report": [k.record for k in made]}, indent=2))

@@ -70,6 +70,10 @@ class Trial:
         rng = np.random.default_rng((self.seed, 2, step))
         return [self.stored(GRADIENTS[self.gradients](rng, shape)) for shape in self.shapes]
 
+    def loss(self, step: int) -> float:
+        """A loss for rules that read it; float32 holds it."""
+        return 0.25 * (STEPS - step)
+
     def stored(self, values: Array) -> Array:
         """The nearest values that the dtype has."""
         return torch.tensor(values).to(DTYPES[self.dtype]).double().numpy()
@@ -133,7 +137,7 @@ def near(hyper: Hyper, value: float, rng: np.random.Generator) -> float:
     """A value of the same kind that the interval allows; the default itself if none is found."""
     if hyper.type == "int":
         other: float = value + int(rng.integers(1, 3))
-    elif hyper.bounds and hyper.bounds.high <= 1:
+    elif hyper.bounds and hyper.bounds.high <= 1 and hyper.bounds.low >= -1:
         other = round(float(rng.uniform(hyper.bounds.low, hyper.bounds.high)), 3)
     else:
         other = float(f"{(value or 0.1) * 10 ** rng.uniform(-1, 1):.2g}")
@@ -154,7 +158,7 @@ def exact(model: Model, trial: Trial, nudged: bool = False) -> list[Snapshot]:
     run = Interpreter(model, tensors, groups=[trial.hypers])
     made = [trial.start()]
     for step in range(STEPS):
-        run.step([nudge(grad) for grad in trial.gradient(step)])
+        run.step([nudge(grad) for grad in trial.gradient(step)], trial.loss(step))
         now: Snapshot = {}
         for k, (tensor, states) in enumerate(zip(tensors, run.states, strict=True)):
             now[f"param {k}"] = np.array(tensor.value, dtype=np.float64).ravel()
@@ -174,7 +178,7 @@ def measured(optimizer: type[Any], trial: Trial, target: str) -> list[Snapshot]:
         for step in range(STEPS):
             for param, grad in zip(params, trial.gradient(step), strict=True):
                 param.grad = torch.tensor(grad).to(dtype)
-            opt.step()
+            opt.step(loss=trial.loss(step))
             now: Snapshot = {}
             for k, param in enumerate(params):
                 kept = {"param": param.detach()} | opt.state[param]

@@ -76,12 +76,10 @@ def assemble(
     }
     names: list[str] = function.arg_names
     signature = {name: _kind(name, constants) for name in names}
-    tables = [k for k, name in enumerate(names) if name not in constants]
     source = ASTSource(
         fn=function,
         signature=signature,
         constexprs={name: constants[name] for name in names if name in constants},
-        attrs={(k,): [["tt.divisibility", 16]] for k in tables if names[k] != "count"},
     )
     compiled = _TRITON.compile(source, target=_target(target), options={"num_warps": warps})
     stages = {name: str(compiled.asm[name]) for name in _TEXT_STAGES if name in compiled.asm}
@@ -112,7 +110,7 @@ def _nvidia(
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
         usage = _run(_TRITON.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", str(path))
-        sass = _run(_TRITON.knobs.nvidia.nvdisasm.path, "-c", str(path))
+        sass = _run(_TRITON.knobs.nvidia.nvdisasm.path, "-c", "-ndf", str(path))
     stages["sass"] = sass
     return Assembly(
         target, threads, block, stages,

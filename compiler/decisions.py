@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..dsl.model import Apply, Const, Expr
+from ..dsl.model import Apply, Const, Expr, Read
 from .hosts import apply
 
 Lets = list[tuple[str, Expr]]
+
+_OPPOSITES = {"lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
+_TURNED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 
 
 class Undecided(Exception):
@@ -39,6 +42,9 @@ class Decisions:
 
     def decide(self, condition: Expr) -> bool:
         """The outcome of a host condition; raises Undecided if it is open."""
+        named = self._named(condition)
+        if named is not None:
+            return named
         match condition:
             case Const(value=value):
                 return bool(value)
@@ -61,9 +67,26 @@ class Decisions:
             raise Undecided(condition, tuple(self.lets))
         return known
 
+    def _named(self, condition: Expr) -> bool | None:
+        """What has been decided of a host local that stands for this condition."""
+        lets = dict(self.lets)
+        for known, outcome in self.taken.items():
+            if isinstance(known, Read) and lets.get(known.name) == condition:
+                return outcome
+        return None
+
     def _implied(self, condition: Expr) -> bool | None:
-        """A name known to equal one constant equals no other."""
+        """A name known to equal one constant equals no other; `a <= b` is the opposite of `a > b`,
+        which is `b < a`."""
         match condition:
+            case Apply(op=op, args=(a, b)) if op in _OPPOSITES:
+                turned = replace(condition, op=_TURNED[op], args=(b, a))
+                if turned in self.taken:
+                    return self.taken[turned]
+                for opposite in (condition, turned):
+                    opposite = replace(opposite, op=_OPPOSITES[opposite.op])
+                    if opposite in self.taken:
+                        return not self.taken[opposite]
             case Apply(op="eq", args=(x, Const(value=value))):
                 for known, outcome in self.taken.items():
                     match known:

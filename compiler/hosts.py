@@ -36,6 +36,7 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "exp": math.exp,
     "log": math.log,
     "abs": abs,
+    "binade": lambda x: math.ldexp(0.5, math.frexp(x)[1]),
     "floor": math.floor,
     "ceil": math.ceil,
     "maximum": max,

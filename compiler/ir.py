@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..dsl import model
 from ..dsl.levels import ELEMENT, GLOBAL, Level, join
-from ..dsl.source import Span
+from ..dsl.source import NOWHERE, Span
 
 # What a node's `op` may be, besides the elementwise operations named as in the language:
 #   load     attr = stream name               the value a stream held when the step began
@@ -27,7 +27,13 @@ from ..dsl.source import Span
 #   value    attr = slot name                 made by an earlier step of the plan
 #   fresh    attr = stream name               a stream's content after an earlier sweep wrote it
 #   where    attr = GUARD                     written by a `guard`: the old value stays as stored
-#   codec operations of compiler/codecs.py    encode and decode
+#   real                             a code as a number
+#   byte     attr = zero             the whole number nearest to x + zero in [0, 255], as a code; of
+#                                    two the even one
+#   copysign                         the size of the first with the sign of the second
+#   binade                           the greatest power of two not above x > 0
+#   half_ulp                         half a unit in the last place of a parameter, by its dtype
+#   e4m3_code, e4m3_value            8-bit floating point as a code, and back; e5m2 likewise
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +55,7 @@ class Node:
 GUARD = "guard"
 REDUCTIONS = frozenset({"sum", "max", "min"})
 ORDER = frozenset({"quantile", "argmin", "argmax"})
+CODES = frozenset({"uint8", "uint4", "int8", "int16"})  # dtypes of streams that hold integers
 MATRIX = frozenset({"matmul", "transpose"}) | ORDER  # computed by a MatrixStep, through torch
 
 
@@ -121,7 +128,9 @@ class Stream:
     """A tensor in memory that a step reads or writes: param, grad, or (part of) a state.
 
     dtype: `param` or `grad` (that tensor's own), `real` (the arithmetic's: float32, or float64
-    beside a float64 parameter), or a plain name: uint8, float32, bfloat16, float16.
+    beside a float64 parameter), or a plain name: uint8, float32, bfloat16, float16; or uint4: two
+    codes to a byte, of elements that lie `plane` apart in a block of `block` elements, the first
+    one's in the upper half. A last block that is not full takes a whole one's bytes.
     `initial`: what the runtime fills it with when it makes it: a number, or `param`.
     `codec`: the storage line of a quantized state, until `passes/store.py` has spelled it out.
     """
@@ -131,6 +140,15 @@ class Stream:
     dtype: str = "real"
     initial: float | str = 0.0
     codec: model.Storage | None = None
+    block: int = 0
+    plane: int = 0
+
+    @property
+    def walk(self) -> Level:
+        """The level whose cells a sweep that writes the stream goes over, if it is one of cells."""
+        if self.dtype == "uint4":
+            return Level("chunks", (model.constant(self.block, NOWHERE),))
+        return self.level
 
 
 @dataclass(frozen=True, slots=True)

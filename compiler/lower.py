@@ -66,6 +66,7 @@ class _Grower:
         trace = Trace.of(self.model, decisions)
         try:
             trace.run()
+            program = _program(self.model.name, trace, taken)
         except Undecided as undecided:
             return Decide(
                 undecided.condition,
@@ -85,13 +86,18 @@ class _Grower:
                     "use `where` for choices inside arithmetic, or fewer `when`s",
                 )
             )
-        program = Program(
-            self.model.name, trace.graph, taken, trace.streams(), trace.stores(),
-            tuple(decisions.lets), tuple(trace.names.host_stores.items()), trace.counts,
-            trace.model.rounding, trace.joint(),
-        )  # fmt: skip
         refuse_levels(program, trace.model)
         return program
+
+
+def _program(name: str, trace: Trace, taken: Taken) -> Program:
+    """What a path computes; its stores too may depend on what is not decided yet (`first`)."""
+    names = trace.names
+    return Program(
+        name, trace.graph, taken, trace.streams(), trace.stores(),
+        tuple(names.decisions.lets), tuple(names.host_stores.items()), trace.counts,
+        trace.model.rounding, trace.joint(),
+    )  # fmt: skip
 
 
 def refuse_unsupported(model: Model) -> None:

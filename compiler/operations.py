@@ -19,6 +19,7 @@ from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
+from .affine import AFFINE, spelled_out
 from .hosts import apply
 from .ir import ORDER, REDUCTIONS, Graph, Node, ordered
 from .names import Names
@@ -62,6 +63,8 @@ class Operations:
             return self._order_statistic(expr, self.names.level(expr.per))
         if op == "lerp":
             return self._lerp(expr)
+        if op in AFFINE:
+            return spelled_out(self.graph, op, tuple(map(self.value, expr.args)))
         if op == "square":
             return self._square(self.value(expr.args[0]))
         if op in ("matmul", "transpose"):

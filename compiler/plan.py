@@ -114,10 +114,13 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, Sweep))
 
 
-_WIDTH = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "uint8": 1, "int32": 4}
+_WIDTH = {
+    "float64": 8, "float32": 4, "bfloat16": 2, "float16": 2, "uint8": 1, "int32": 4, "int8": 1,
+    "int16": 2, "uint4": 0.5,
+}  # fmt: skip
 
 
-def width(stream: Stream, param: str = "float32") -> int:
+def width(stream: Stream, param: str = "float32") -> float:
     """Bytes of one value of `stream` when parameters (and gradients) are of dtype `param`."""
     real = "float64" if param == "float64" else "float32"
     return _WIDTH[{"param": param, "grad": param, "real": real}.get(stream.dtype, stream.dtype)]

@@ -8,7 +8,8 @@ A plan is a sequence of sweeps, each walking over elements or over the cells of 
 heads, chunks). A reduction per tensor or coarser ends a sweep; one per cell is finished inside a
 sweep over such cells. Sequences are tried from the shortest on; among those of the shortest length
 that can compute everything, and for every choice of writing a state early (a later sweep can then
-read it back) or late (recomputed from what it was), the plan that moves the fewest bytes is taken.
+read it back) or late (recomputed from what it was) and of beginning a sum early or late, the plan
+that moves the fewest bytes is taken.
 
 A value needed again in a later sweep is recomputed from what is in memory, or read back if it was
 stored exactly. `sweeps.py` builds one sequence; this file searches.
@@ -16,8 +17,10 @@ stored exactly. `sweeps.py` builds one sequence; this file searches.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
+from typing import TypeVar
 
 from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import Level
@@ -29,7 +32,10 @@ from .sequence import Sequence, is_busy
 from .stages import stages
 from .sweeps import build
 
-_MOST_CHOICES = 6  # states whose time of writing is tried both ways
+_T = TypeVar("_T")
+
+_MOST_STORES = 6  # states whose time of writing is tried both ways
+_MOST_SUMS = 3  # sums likewise
 
 
 def schedule(program: Program) -> Plan:
@@ -81,24 +87,31 @@ def _cell_levels(program: Program) -> list[Level]:
         elif node.op in REDUCTIONS and node.args[0].level.is_cells:
             found[node.args[0].level] = None
     for store in program.stores:
-        if store.stream.level.is_cells:
-            found[store.stream.level] = None
+        if store.stream.walk.is_cells:
+            found[store.stream.walk] = None
     return list(found)
 
 
 def _plans(program: Program, cells: tuple[Level | None, ...]) -> list[Plan]:
-    sequence = Sequence.of(program, cells)
-    if sequence is None:
+    at_once = Sequence.of(program, cells)
+    if at_once is None:
         return []
-    free = sequence.movable_stores()[:_MOST_CHOICES]
     plans: list[Plan] = []
-    for early in product((True, False), repeat=len(free)):
-        try:
-            chosen = frozenset(name for name, yes in zip(free, early, strict=True) if yes)
-            plans.append(build(sequence, chosen))
-        except CannotSchedule:
+    movable = list(at_once.movable_sums().items())[:_MOST_SUMS]
+    for late in reversed(_subsets(movable)):
+        sequence = Sequence.of(program, cells, dict(late))
+        if sequence is None:
             continue
+        for early in _subsets(sequence.movable_stores()[:_MOST_STORES]):
+            with suppress(CannotSchedule):
+                plans.append(build(sequence, frozenset(early)))
     return plans
+
+
+def _subsets(items: list[_T]) -> list[list[_T]]:
+    """All of them, from all to none."""
+    choices = product((True, False), repeat=len(items))
+    return [[item for item, yes in zip(items, chosen, strict=True) if yes] for chosen in choices]
 
 
 def traffic(sweep: Sweep, param: str = "float32") -> float:

@@ -3,16 +3,21 @@
     sweeps over  elements        rows
     ready        m: 0            sum(m^2, per rows): 1        sum(u, per tensor): 2, after sweep 1
 
-A store can be written by the sweep in which its value is ready, or by a later one.
+A store can be written by the sweep in which its value is ready, or by a later one; a sum can be
+begun later too, as long as what needs it can wait.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..dsl.levels import Level
 from .ir import REDUCTIONS, Node, Program, Store, ordered
 from .region import hands_over, is_whole, matrix_region
+
+_AT_ONCE: Mapping[Node, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,11 @@ class Sequence:
     ready: dict[Node, int]
 
     @staticmethod
-    def of(program: Program, cells: tuple[Level | None, ...]) -> Sequence | None:
-        """None if these sweeps are too few."""
-        sequence = Sequence.timed(program, cells)
+    def of(
+        program: Program, cells: tuple[Level | None, ...], late: Mapping[Node, int] = _AT_ONCE
+    ) -> Sequence | None:
+        """None if these sweeps are too few. `late`: sums not begun before this sweep."""
+        sequence = Sequence.timed(program, cells, late)
         if any(
             sequence.place(store) >= len(cells) for store in program.stores if sequence.swept(store)
         ):
@@ -42,7 +49,9 @@ class Sequence:
         return sequence
 
     @staticmethod
-    def timed(program: Program, cells: tuple[Level | None, ...]) -> Sequence:
+    def timed(
+        program: Program, cells: tuple[Level | None, ...], late: Mapping[Node, int] = _AT_ONCE
+    ) -> Sequence:
         """What is not ready in any of these sweeps, is ready after them."""
         roots = program.roots
         region = matrix_region(roots)
@@ -54,7 +63,7 @@ class Sequence:
             if node in region:
                 below = 1 + max((_swept_by(a, ready, first) for a in inputs), default=0)
             elif node.op in REDUCTIONS and not node.args[0].level.is_coarse:
-                at = sweep_over(cells, node.args[0].level, below)
+                at = sweep_over(cells, node.args[0].level, max(below, late.get(node, 0)))
                 below = at + 1 if node.level.is_coarse else sweep_over(cells, node.level, below)
             elif node.op in REDUCTIONS:
                 below = max(below, 1)  # a sum over one value per tensor: after the first sweep
@@ -86,13 +95,13 @@ class Sequence:
     def place(self, store: Store) -> int:
         """The first sweep that can write a store."""
         ready = self.ready[store.value]
-        if store.stream.level.is_cells:
-            return sweep_over(self.cells, store.stream.level, ready)
+        if store.stream.walk.is_cells:
+            return sweep_over(self.cells, store.stream.walk, ready)
         return ready
 
     def last_place(self, store: Store) -> int:
         """The last sweep that can write a store."""
-        level = store.stream.level
+        level = store.stream.walk
         fitting = [k for k, cell in enumerate(self.cells) if not level.is_cells or cell == level]
         return max(fitting, default=len(self.cells))
 
@@ -103,6 +112,19 @@ class Sequence:
             for s in self.program.stores
             if self.swept(s) and self.place(s) < self.last_place(s)
         ]
+
+    def movable_sums(self) -> dict[Node, int]:
+        """Sums that a later sweep could begin as well: the last that can. It may load already what
+        an earlier one would load for the sum alone."""
+        found: dict[Node, int] = {}
+        for node, ready in self.ready.items():
+            if ends_sweep(node) and node not in self.region:
+                places = reversed(range(ready, len(self.cells)))
+                fits = (k for k in places if Sequence.of(self.program, self.cells, {node: k}))
+                last = next(fits, None)
+                if last is not None:
+                    found[node] = last
+        return found
 
 
 def matrix_place(sequence: Sequence) -> int:

@@ -258,6 +258,8 @@ class Trace:
 
     def _reset(self, name: str) -> None:
         state = self.model.state(name)
+        if state.condition is not None and not self.names.decide(state.condition):
+            return  # this tensor has no such state
         if state.host:
             self.names.host_stores[name] = self.names.host(state.initial)
         else:

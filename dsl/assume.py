@@ -74,7 +74,7 @@ def _holds(c: Context, condition: Expr) -> bool | None:
             values = [_holds(c, arg) for arg in args]
             if decisive in values:
                 return decisive
-            return None if None in values else not decisive
+            return c.facts.get(condition) if None in values else not decisive
         case _:
             atom, positive = _atom(condition)
             truth = c.facts.get(atom)

@@ -13,6 +13,7 @@ from . import syntax as s
 from .compose import Argument, Composed, Owned, Part
 from .context import Context, DeclaredLet, DeclaredState, Frame, Named, poison
 from .hypers import Pending, declare_hypers, finish, give
+from .limits import SECTIONS
 from .model import Hyper
 from .names import declarable
 from .sections import Author
@@ -74,6 +75,8 @@ def declare(c: Context, author: Author) -> None:
                 c.declared_lets[frame.prefix + name] = DeclaredLet(node, frame)
             case s.Input(name=name, span=span) if declarable(c, name, span, frame):
                 frame.names[name] = Named("input", name)
+            case s.Needs(names=names):
+                c.loss |= any(name.id == "loss" for name in names)
             case s.RuleTable(kind="partition" | "grouping", name=name):
                 if declarable(c, name, node.span, frame):
                     c.tables[name] = node
@@ -82,16 +85,21 @@ def declare(c: Context, author: Author) -> None:
                 pass
 
 
-def meet_needs(c: Context, author: Author, rule: Author) -> None:
-    """What a modifier needs of the rule becomes a name of the modifier."""
+def meet_needs(c: Context, author: Author, before: list[Author]) -> None:
+    """What a modifier needs of the rule becomes a name of the modifier; the section it needs may
+    be the rule's or that of a modifier further left."""
+    rule = before[0]
     assigned: set[str] = set()
     for owned in rule.members:
         if isinstance(owned.node, s.Section):
             assigned |= names_assigned(owned.node.body)
+    sections = {o.node.name for a in before for o in a.members if isinstance(o.node, s.Section)}
     for owned in author.members:
         if not isinstance(owned.node, s.Needs):
             continue
         for name in owned.node.names:
+            if name.id in sections:
+                continue
             if name.id in author.frame.names and name.id != "lr":
                 c.error(
                     "E206",
@@ -100,23 +108,19 @@ def meet_needs(c: Context, author: Author, rule: Author) -> None:
                     "rename the modifier's own",
                 )
             elif name.id == "loss":
-                _needs_loss(c, name)
+                pass
             elif name.id in rule.frame.names:
                 author.frame.names[name.id] = rule.frame.names[name.id]
             elif name.id in assigned:
                 author.frame.names[name.id] = Named("local", name.id)
             else:
                 term = author.part.term if author.part is not None else None
+                what = f"{name.id}:" if name.id in SECTIONS else name.id
                 c.error(
                     "E404",
-                    f"`{author.name}` needs `{name.id}`, which `{rule.name}` does not have",
+                    f"`{author.name}` needs `{what}`, which `{rule.name}` does not have",
                     term.span if term is not None else name.span,
-                    f"add it to a rule that has a `{name.id}`",
+                    f"add it to a rule that has a `{what}`",
                     ("needed here", name.span),
                 )
                 author.frame.names[name.id] = poison(name.span)
-
-
-def _needs_loss(c: Context, name: s.Name) -> None:
-    c.loss = True
-    c.not_compiled("E502", "loss", name.span)

@@ -61,10 +61,23 @@ class Builder(StepBuilder):
         self,
         span: Span,
         name: Token,
-        params: tuple[syntax.Parameter, ...] | None,
+        params: tuple[syntax.Hyper, ...] | None,
         *members: syntax.Member,
     ) -> syntax.Modifier:
         return syntax.Modifier(str(name), params or (), members, span=span)
+
+    def knobs(self, span: Span, *knobs: syntax.Hyper) -> tuple[syntax.Hyper, ...]:
+        return knobs
+
+    def knob(
+        self, span: Span, name: Token, default: Any, interval: syntax.Interval | None
+    ) -> syntax.Hyper:
+        return syntax.Hyper(str(name), default, interval, span=span)
+
+    def required_knob(
+        self, span: Span, name: Token, interval: syntax.Interval | None
+    ) -> syntax.Hyper:
+        return syntax.Hyper(str(name), syntax.Required(span=span), interval, span=span)
 
     def definition(
         self, span: Span, name: Token, params: tuple[syntax.Parameter, ...], body: syntax.Suite
@@ -90,6 +103,9 @@ class Builder(StepBuilder):
 
     def family(self, span: Span, name: Token) -> syntax.Family:
         return syntax.Family(str(name), span=span)
+
+    def arithmetic(self, span: Span, name: Token) -> syntax.Arithmetic:
+        return syntax.Arithmetic(str(name), span=span)
 
     def hyper(
         self, span: Span, name: Token, default: Any, interval: syntax.Interval | None

@@ -252,6 +252,8 @@ def _key(member: s.Member) -> tuple[str, str] | None:
             return "paper", ""
         case s.Family():
             return "family", ""
+        case s.Arithmetic():
+            return "arithmetic", ""
         case _:
             return None
 

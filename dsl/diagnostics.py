@@ -108,7 +108,7 @@ CODES: dict[str, str] = {
     "E421": "no hyper `lr`",
     "E422": "`replace` of a section that is not there",
     "E423": "a composition of the wrong things",
-    "E424": "an unknown word after `layout:` or `gradients`",
+    "E424": "an unknown word after `layout:`, `gradients` or `arithmetic`",
     "E425": "a text without an optimizer",
     # understood, not compiled yet
     "E501": "workers: collectives, local gradients and states",
@@ -124,7 +124,7 @@ CODES: dict[str, str] = {
     "E511": "an operation that is not compiled",
     "E512": "a loop whose count is not known when compiling",
     "E513": "a codec that is not compiled",
-    "E514": "a rounding that is not compiled",
+    "E514": "a rounding that does not exist",
     "E516": "a step for which no order of passes over memory exists",
     "E520": "transient states",
     "E521": "layouts",
@@ -140,6 +140,8 @@ CODES: dict[str, str] = {
     "W402": "a small value stored as zero, under a root that is divided by",
     "W403": "something inherited that is never used",
     "W404": "a `let` that is never used",
+    "W405": "a state that may be negative, in codes without a sign",
+    "W406": "a state with a sign, in codes of which none is 0",
 }
 
 

@@ -46,6 +46,36 @@ def _lerp(a: Array, b: Array, w: Array) -> Array:
     return a + w * (b - a)
 
 
+def _affine(exact: Array, log: Callable[[], Array], *inside: Array) -> Array:
+    """The number whose size has this piecewise linear logarithm; see affine.py."""
+    sizes = [np.abs(x) for x in (exact, *inside)]
+    plain = np.logical_or.reduce([(x < _NORMAL) | ~np.isfinite(x) for x in sizes])
+    whole = np.floor(log())
+    size = np.ldexp(1 + log() - whole, np.where(plain, 0, whole).astype(np.int64))
+    return np.where(plain, exact, np.copysign(size, exact))
+
+
+_NORMAL = 2.0**-126  # float32's least normal number
+
+
+def _log(x: Array) -> Array:
+    """e + f of 2^e (1 + f)."""
+    half, exponent = np.frexp(np.abs(x))
+    return exponent - 1 + (2 * half - 1)
+
+
+def _affine_product(a: Array, b: Array) -> Array:
+    return _affine(a * b, lambda: _log(a) + _log(b), a, b)
+
+
+def _affine_quotient(a: Array, b: Array) -> Array:
+    return _affine(a / b, lambda: _log(a) - _log(b), a, b)
+
+
+def _affine_root(x: Array) -> Array:
+    return _affine(np.sqrt(x), lambda: _log(x) / 2, x)
+
+
 def _match(name: Array, pattern: Array) -> Array:
     return np.asarray(matches(str(pattern), str(name)))
 
@@ -98,6 +128,9 @@ ELEMENTARY: dict[str, Callable[..., Array]] = {
     "atan": np.arctan,
     "atan2": np.arctan2,
     "lerp": _lerp,
+    "affine_product": _affine_product,
+    "affine_quotient": _affine_quotient,
+    "affine_root": _affine_root,
     # words
     "match": _match,
     "member": _member,

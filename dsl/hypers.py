@@ -24,7 +24,7 @@ from .names import declarable
 from .source import Span
 from .suggest import nearest
 
-Default = s.Expr | s.HyperTuple | s.Choice | s.Required | None
+Default = s.Expr | s.HyperTuple | s.Choice | s.Required
 
 
 @dataclass(slots=True)
@@ -51,18 +51,17 @@ def snake_case(name: str) -> str:
 def declare_hypers(
     c: Context,
     frame: Frame,
-    nodes: Sequence[s.Hyper | s.Parameter],
+    nodes: Sequence[s.Hyper],
     origin: str,
     pending: list[Pending],
 ) -> None:
     """Make the names known; a modifier's are prefixed where they collide."""
     for node in nodes:
-        default: Default = node.default
-        if default is None and isinstance(node, s.Parameter):
-            default = s.Required(span=node.span)
-        if not declarable(c, node.name, node.span, frame, isinstance(node, s.Parameter)):
+        default = node.default
+        if not declarable(c, node.name, node.span, frame, parameter=bool(frame.prefix)):
             continue
         taken = {p.model_name for p in pending} | set(c.hypers)
+        taken |= {hyper.name for hyper in c.hypers.values()}  # of tuples: `eps` beside `eps1`
         own = isinstance(default, s.HyperTuple)
         names = [node.name]
         if isinstance(default, s.HyperTuple):
@@ -81,9 +80,15 @@ def declare_hypers(
                 frame.names[item] = Named("hyper", prefix + item)
         if not own:
             frame.names[node.name] = Named("hyper", prefix + node.name)
-        interval = node.interval if isinstance(node, s.Hyper) else None
         one = Pending(
-            node.name, prefix + node.name, default, interval, origin, frame, node.span, tuple(items)
+            node.name,
+            prefix + node.name,
+            default,
+            node.interval,
+            origin,
+            frame,
+            node.span,
+            tuple(items),
         )
         pending.append(one)
         hyper = _preliminary(one)
@@ -174,7 +179,7 @@ def _finish(c: Context, one: Pending) -> Hyper:
             if isinstance(given, s.Call) and given.function == "list":
                 args = given.args
             return replace(hyper, default=tuple(_value(c, one, arg.value) for arg in args))
-        case s.Required() | None:
+        case s.Required():
             default = None if whole is None else _argument(c, one, whole.value)
             return replace(hyper, default=default)
         case default:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import ELEMENT, Array, Shape, Value
+from .cells import ELEMENT, GLOBAL, Array, Shape, Value
 from .hyper_values import GROUP_FACTS, hyper_values
 from .keep import Keep
 from .lockstep import evaluate, run
@@ -92,8 +92,11 @@ class Interpreter:
 
     # ------------------------------------------------------------ a step
 
-    def step(self, grads: Sequence[Array | None]) -> None:
-        """One call of the optimizer. Tensors without a gradient, and empty ones, are left alone."""
+    def step(self, grads: Sequence[Array | None], loss: float | None = None) -> None:
+        """One call of the optimizer. Tensors without a gradient, and empty ones, are left alone.
+        A rule that reads the loss must be given one."""
+        if loss is not None:
+            self._common.stored["loss"] = Value(GLOBAL, np.asarray(loss, dtype=np.float64))
         for keep in (*self._own, *self._group, self._common):
             keep.begin()
         with np.errstate(all="ignore"):
@@ -143,7 +146,7 @@ class Interpreter:
             facts,
             tensor.role,
             hypers,
-            start=read_param(self._own[index], tensor.value),
+            start=read_param(self._own[index], tensor.value, tensor.dtype, self.model.rounding),
             grad=Value(ELEMENT, (-grad if group.get("maximize") else grad).reshape(-1)),
             own=self._own[index],
             group=self._group[tensor.group],

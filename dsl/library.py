@@ -226,12 +226,22 @@ def catalogue() -> list[Entry]:
             found = _DECLARES.match(line)
             if found is None or found[1] not in ("optimizer", "modifier"):
                 continue
-            body = _body(lines[number + 1 :])
+            body = _body(lines[_after_head(lines, number) :])
             doc = next((text.strip('"') for text in body[:1] if text.startswith('"')), title)
             entries.append(
                 Entry(found[2], found[1], doc, _said(body, "paper"), _said(body, "family"), path)
             )
     return entries
+
+
+def _after_head(lines: list[str], number: int) -> int:
+    """The line after the head that begins in line `number`: it goes on while a bracket is open."""
+    open_brackets = 0
+    for at, line in enumerate(lines[number:], number + 1):
+        open_brackets += sum((c in "([") - (c in ")]") for c in line)
+        if open_brackets <= 0:
+            return at
+    return len(lines)
 
 
 def _body(lines: list[str]) -> list[str]:

@@ -35,7 +35,8 @@ def read(c: Context, node: s.Name) -> m.Expr:
     if name in FACTS:
         return _fact(c, node)
     if name == "loss" and c.loss:
-        return m.Read("fact", "loss", level=GLOBAL, host=False, span=span)
+        c.used.add(("state", "loss"))
+        return m.Read("state", "loss", level=GLOBAL, host=False, span=span)
     key = local_key(c, name)
     if key in c.flow.locals:
         return _local(c, key, node)
@@ -200,8 +201,8 @@ def unknown(c: Context, node: s.Name) -> m.Expr:
 def declarable(
     c: Context, name: str, span: Span, frame: Frame | None = None, parameter: bool = False
 ) -> bool:
-    """Whether a spec may give this name a meaning (reported if not). A parameter may be called
-    like a function: `Cautious(floor = 1e-3)`; the two are never confused."""
+    """Whether a spec may give this name a meaning (reported if not). A modifier's hyper may be
+    called like a function: `Cautious(floor = 1e-3)`; the two are never confused."""
     taken = predeclared(name)
     if taken and not (parameter and taken == "a function"):
         c.error("E205", f"`{name}` is {taken} and cannot be declared", span, "choose another name")

@@ -38,6 +38,8 @@ def check(c: Context, reduction: Expr) -> Expr:
                 "0.5 is the median, 1 the largest value",
             )
     assert reduction.per is not None
+    if reduction.op != "quantile" and x.level.kind == "slots" and x.level.of == reduction.per:
+        return reduction  # one of k states
     if reduction.per not in (TENSOR, ROWS, COLS):
         c.not_compiled("E522", f"`{reduction.op}` {phrase(reduction.per)}", reduction.span)
     elif not _is_compiled(x.level, reduction.per, reduction.span):

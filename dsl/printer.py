@@ -128,7 +128,8 @@ def _declaration(declaration: syntax.Declaration) -> Iterator[str]:
             yield f"{head}:" if members else head
             yield from indented(_members(members))
         case syntax.Modifier(name=name, params=params, members=members):
-            yield f"modifier {name}{_params(params) if params else ''}:"
+            knobs = f"({', '.join(map(_knob, params))})" if params else ""
+            yield f"modifier {name}{knobs}:"
             yield from indented(_members(members))
         case syntax.Definition(name=name, params=params, body=body):
             yield f"def {name}{_params(params)}:"
@@ -145,6 +146,17 @@ def _parameter(param: syntax.Parameter) -> str:
     if param.default is None:
         return param.name
     return f"{param.name} = {show_default(param.default, TERNARY)}"
+
+
+def _knob(hyper: syntax.Hyper) -> str:
+    """A hyper in a modifier's brackets; one that must be given may be its name alone."""
+    default = "" if isinstance(hyper.default, syntax.Required) else hyper.default
+    value = f" = {show_default(default, SUM)}" if default else ""
+    return f"{hyper.name}{value}{_in(hyper.interval)}"
+
+
+def _in(interval: syntax.Interval | None) -> str:
+    return "" if interval is None else f" in {show_interval(interval)}"
 
 
 # ---------------------------------------------------------------- members
@@ -181,9 +193,10 @@ def _member(member: syntax.Node) -> Iterator[str]:
             yield f"paper {show_string(text)}"
         case syntax.Family(name=name):
             yield f"family {name}"
+        case syntax.Arithmetic(name=name):
+            yield f"arithmetic {name}"
         case syntax.Hyper(name=name, default=default, interval=interval):
-            span = "" if interval is None else f" in {show_interval(interval)}"
-            yield f"hyper {name} = {show_default(default, SUM)}{span}"
+            yield f"hyper {name} = {show_default(default, SUM)}{_in(interval)}"
         case syntax.State(name=name, shape=shape, attributes=words, initial=initial):
             start = "" if initial is None else f" = {show_expr(initial)}"
             parts = ", ".join([show_shape(shape), *words])

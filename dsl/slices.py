@@ -1,6 +1,6 @@
 """Indexing: `betas[k]` of a list hyper, `buffer[slot]` of slots, `x[:, order]` of matrices.
 
-Only list hypers are compiled today; the others are understood and noted.
+Compiled are list hypers and slots; the others are understood and noted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def index(c: Context, node: s.Index, expression: Elaborate) -> Expr:
         return poison(node.span)
     if isinstance(value, Read) and value.kind == "hyper":
         return _from_list(c, value, items, node.span)
-    c.not_compiled("E522", "index", node.span)
+    if value.level.kind != "slots" or len(items) != 1 or isinstance(node.items[0], s.Slice):
+        c.not_compiled("E522", "index", node.span)
     level = _level(value.level, node, items)
     host = value.host and all(item.host for item in items)
     return Apply("index", (value, *items), level=level, host=host, span=node.span)

@@ -227,8 +227,28 @@ def _reset(c: Context, node: s.Reset) -> None:
         meaning = c.frame.names.get(name.id)
         if isinstance(meaning, Named) and meaning.kind == "state":
             names.append(meaning.name)
+        elif name.id == "all" and meaning is None:
+            names += _moments(c, name)
         else:
             read(c, name)
             c.error("E213", f"`reset` takes states, and `{name.id}` is none", name.span)
     if names:
         emit(c, Reset(tuple(names), span=node.span))
+
+
+def _moments(c: Context, node: s.Name) -> list[str]:
+    """The states that `reset all` means: the rule's, of a tensor, neither `exact` nor `host`."""
+    found = [
+        state.name
+        for state in c.states.values()
+        if "." not in state.name
+        and not (state.exact or state.host or state.level.kind in ("global", "group"))
+    ]
+    if not found:
+        c.error(
+            "E404",
+            f"`reset all` finds no state of the rule that `{c.frame.origin}` could reset",
+            node.span,
+            "states that are `exact`, `host`, `per group` or `per global` are left alone",
+        )
+    return found

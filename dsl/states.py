@@ -13,8 +13,10 @@ from .context import MOST_STATES, UNKNOWN, Context, DeclaredState, Frame, is_poi
 from .expressions import complete, condition, expression
 from .granules import granule
 from .infer import apply, fits
-from .levels import ELEMENT, TENSOR, Level
+from .levels import ELEMENT, GLOBAL, TENSOR, Level
 from .model import Apply, Expr, Partition, State
+from .slots import capacity
+from .source import NOWHERE
 from .suggest import nearest
 from .words import DTYPE_NAMES, DTYPES, PLAIN_LEVELS
 
@@ -30,6 +32,9 @@ def understand_states(c: Context) -> None:
             c.error("E416", f"more than {MOST_STATES} states", declared.node.span)
             return
         c.states[name] = _state(c, name, declared)
+    if c.loss:  # the caller of a step writes it
+        zero = number(0, NOWHERE)
+        c.states["loss"] = State("loss", ((None, GLOBAL),), zero, exact=True, span=NOWHERE)
 
 
 def _state(c: Context, name: str, declared: DeclaredState) -> State:
@@ -60,7 +65,7 @@ def _state(c: Context, name: str, declared: DeclaredState) -> State:
     if "local" in node.attributes:
         c.not_compiled("E501", f"local state {name}", node.span)
     for _, level in shapes:
-        if level.kind in ("slots", "top"):
+        if level.kind == "top" or (level.kind == "slots" and not _is_counted(c, level)):
             c.not_compiled("E505", f"slots of {name}", node.span)
     state = State(
         name,
@@ -85,6 +90,12 @@ def _state(c: Context, name: str, declared: DeclaredState) -> State:
     if node.initial is None:
         return state
     return replace(state, initial=_initial(c, node, node.initial, declared.frame, state))
+
+
+def _is_counted(c: Context, level: Level) -> bool:
+    """Whether slots are of a plain level and as many as is known when compiling."""
+    plain = level.of is not None and not level.of.is_shaped
+    return plain and capacity(level.args[0], c.hypers) is not None
 
 
 def _initial(c: Context, node: s.State, written: s.Expr, frame: Frame, state: State) -> Expr:

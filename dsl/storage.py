@@ -1,24 +1,15 @@
-"""How values are stored, naively: dtypes, codecs, and the roundings of the parameter.
+"""How values are stored, naively: dtypes, and the roundings of the parameter.
 
-    round_to(1.2345, "bfloat16")                    1.234375
-    ROUND_TRIPS["dynamic8"](x, 256, True)           what x reads back as
+    round_to(1.2345, "bfloat16")        1.234375
 
-A codec is one function from the values of a state, in row-major order, to what they read back as.
-Most cut the values into blocks, divide each by its scale (the largest magnitude, kept in float32)
-and take the nearest value that the codec has. A block with a value that is not finite reads back as
-NaN. The scale 0 reads back as zeros.
+Codecs are in codes.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import numpy as np
 
 from .cells import Array
-from .codecs import CODECS
 
 # ---------------------------------------------------------------- dtypes
 
@@ -48,111 +39,6 @@ def round_to(values: Array, dtype: str) -> Array:
     return np.where(np.abs(rounded) > largest, np.copysign(np.inf, rounded), rounded)
 
 
-# ---------------------------------------------------------------- codecs
-
-
-def dynamic_table(bits: int, signed: bool) -> Array:
-    """The dynamic map: in each decade below 1 twice as many evenly spaced values as in the one
-    before it, with 0 and 1; ascending, as float32 has them."""
-    decades = bits - 1
-    values = [0.0, 1.0]
-    for decade in range(decades):
-        count = 2**decade if signed else 2 ** (decade + 1)
-        borders = np.linspace(0.1, 1.0, count + 1)
-        middles = 10.0 ** (decade - decades + 1) * (borders[:-1] + borders[1:]) / 2
-        values += [*middles, *(-middles if signed else ())]
-    return np.sort(np.array(values).astype(np.float32).astype(np.float64))
-
-
-def linear_table(bits: int, signed: bool) -> Array:
-    """Evenly spaced values up to 1. With 4 bits none of them is 0, with 8 bits one is."""
-    if bits == 4:
-        return np.linspace(-1, 1, 16) if signed else np.arange(1, 17) / 16
-    return np.arange(-127, 128) / 127 if signed else np.arange(256) / 255
-
-
-def nearest(values: Array, table: Array) -> Array:
-    """For each value the place of the nearest in the table, the lower one of two."""
-    return np.abs(values[:, None] - table[None, :]).argmin(axis=1)
-
-
-def dynamic8(values: Array, block: int, signed: bool) -> Array:
-    table = dynamic_table(8, signed)
-    return _in_blocks(values, block, lambda ratios: table[nearest(ratios, table)])
-
-
-def dynamic4(values: Array, block: int, signed: bool) -> Array:
-    table = dynamic_table(4, signed)
-    return _in_blocks(values, block, lambda ratios: table[nearest(ratios, table)])
-
-
-def linear8(values: Array, block: int, signed: bool) -> Array:
-    table = linear_table(8, signed)
-    return _in_blocks(values, block, lambda ratios: table[nearest(ratios, table)])
-
-
-def linear4(values: Array, block: int, signed: bool, asymmetric: bool) -> Array:
-    """`asymmetric`: sixteen values from the least to the greatest of a block."""
-    if asymmetric:
-        return _between_ends(values, block, 15)
-    table = linear_table(4, signed)
-    return _in_blocks(values, block, lambda ratios: table[nearest(ratios, table)])
-
-
-def e4m3(values: Array, block: int) -> Array:
-    return _in_blocks(values, block, lambda ratios: round_to(ratios * 448, "e4m3") / 448)
-
-
-def e5m2(values: Array, block: int) -> Array:
-    return _in_blocks(values, block, lambda ratios: round_to(ratios * 57344, "e5m2") / 57344)
-
-
-ROUND_TRIPS: dict[str, Callable[..., Array]] = {
-    "dynamic8": dynamic8,
-    "dynamic4": dynamic4,
-    "linear8": linear8,
-    "linear4": linear4,
-    "e4m3": e4m3,
-    "e5m2": e5m2,
-    "bfloat16": partial(round_to, dtype="bfloat16"),
-    "float16": partial(round_to, dtype="float16"),
-}
-
-
-def read_back(values: Array, dtype: str, codec: str, options: dict[str, Any]) -> Array:
-    """What values read back as after they were stored; options left out have their defaults."""
-    if codec == "none":
-        return round_to(values, dtype)
-    options = {**CODECS[codec].options, **options}
-    return ROUND_TRIPS[codec](values.reshape(-1), **options).reshape(values.shape)
-
-
-def _in_blocks(values: Array, block: int, quantize: Callable[[Array], Array]) -> Array:
-    """Each block over its scale, quantized, times the scale."""
-    pieces: list[Array] = []
-    for start in range(0, len(values), block):
-        piece = values[start : start + block]
-        scale = round_to(np.abs(piece).max(), "float32")
-        if scale == 0:
-            pieces.append(np.zeros(len(piece)))
-        elif np.isfinite(scale):
-            pieces.append(quantize(piece / scale) * scale)
-        else:
-            pieces.append(np.full(len(piece), np.nan))
-    return np.concatenate(pieces)
-
-
-def _between_ends(values: Array, block: int, steps: int) -> Array:
-    pieces: list[Array] = []
-    for start in range(0, len(values), block):
-        piece = values[start : start + block]
-        low, high = round_to(piece.min(), "float32"), round_to(piece.max(), "float32")
-        width = (high - low) / steps
-        code = np.clip(np.rint((piece - low) / width), 0, steps) if width > 0 else 0 * piece
-        pieces.append(low + code * width)
-    return np.concatenate(pieces)
-
-
 # ---------------------------------------------------------------- the parameter
 
 
@@ -173,6 +59,32 @@ def kahan(old: Array, new: Array, lost: Array, dtype: str) -> tuple[Array, Array
     change = (new - old) + lost
     rounded = round_to(old + change, dtype)
     return rounded, round_to(change - (rounded - old), dtype)
+
+
+def half_ulp(values: Array, dtype: str) -> Array:
+    """Half a unit in the last place of numbers of a narrow dtype; 1 for wide ones."""
+    if dtype not in ("bfloat16", "float16"):
+        return np.ones_like(values)
+    mantissa, lowest, _ = _FLOATS[dtype]
+    _, exponent = np.frexp(values)
+    return np.ldexp(1.0, np.maximum(exponent - 1, lowest) - mantissa - 1)
+
+
+def split(values: Array, dtype: str, bits: int) -> tuple[Array, Array]:
+    """The rounded parameter, and what is left in counts of half a unit in its last place: 127 of
+    them, or 32767 in 16 bits; halves away from 0."""
+    narrow = round_to(values, dtype)
+    share = np.clip((values - narrow) / half_ulp(narrow, dtype), -1, 1) * _counts(bits)
+    return narrow, np.copysign(np.floor(np.abs(share) + 0.5), share)
+
+
+def joined(narrow: Array, remainder: Array, dtype: str, bits: int) -> Array:
+    """The number that was split."""
+    return narrow + half_ulp(narrow, dtype) * remainder / _counts(bits)
+
+
+def _counts(bits: int) -> int:
+    return 2 ** (bits - 1) - 1
 
 
 # ---------------------------------------------------------------- counter-based randomness

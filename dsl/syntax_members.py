@@ -27,6 +27,13 @@ class Family(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Arithmetic(Node):
+    """`arithmetic piecewise_affine`: how the step multiplies."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interval(Node):
     """`[low, high)`; a closed end includes its bound."""
 
@@ -231,7 +238,7 @@ class Route(Node):
 
 
 Member = (
-    Doc | Paper | Family | Hyper | State | Quantize | Round | RuleTable | Requires | Gradients
+    Doc | Paper | Family | Arithmetic | Hyper | State | Quantize | Round | RuleTable | Requires | Gradients
     | Input | Needs | Let | Override | Section | Replace | ReplaceSection | Active | Event | View
     | Route
 )  # fmt: skip
@@ -242,7 +249,7 @@ Member = (
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Node):
-    """A parameter of a def, modifier or schedule; default None means it must be given."""
+    """A parameter of a def or schedule; default None means it must be given."""
 
     name: str
     default: Expr | HyperTuple | Choice | None = None
@@ -263,8 +270,10 @@ class Optimizer(Node):
 
 @dataclass(frozen=True, slots=True)
 class Modifier(Node):
+    """`params` are its hypers, as written in its brackets: `(k = 5 in [1, inf))`."""
+
     name: str
-    params: tuple[Parameter, ...]
+    params: tuple[Hyper, ...]
     members: tuple[Member, ...] = ()
 
 

@@ -15,7 +15,7 @@ DECLARATIONS: tuple[str, ...] = tuple(
     "import optimizer modifier def schedule roles partition grouping".split()
 )
 MEMBERS: tuple[str, ...] = tuple(
-    "paper family hyper state quantize round roles partition grouping layout requires gradients"
+    "paper family arithmetic hyper state quantize round roles partition grouping layout requires gradients"
     " input needs let replace active on view route".split()
 )
 STATEMENTS: tuple[str, ...] = tuple(

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from . import members
 from . import syntax as s
+from .affine import ARITHMETICS, affine_arithmetic
 from .assume import assuming
 from .authors import (
     declare,
@@ -38,6 +39,8 @@ from .sections import (
     step_sections,
     written_sections,
 )
+from .signs import with_signs
+from .slots import unpack_slots
 from .states import shape_level, understand_partitions, understand_states
 from .structure import finish_hypers, keep_used_lets, reads_role
 from .usage import check_usage
@@ -68,8 +71,8 @@ def _understand(c: Context, composed: Composed) -> Model:
     role_table = find_roles(c, composed)
     for author in authors:
         declare(c, author)
-    for author in authors[1:]:
-        meet_needs(c, author, authors[0])
+    for place, author in enumerate(authors[1:], 1):
+        meet_needs(c, author, authors[:place])
     lets = _lets(c, authors)
     roles = members.roles(c, role_table) if role_table is not None else ()
     understand_states(c)
@@ -113,21 +116,24 @@ def _understand(c: Context, composed: Composed) -> Model:
         unsupported=tuple(dict.fromkeys(c.unsupported)),
         files=tuple(dict.fromkeys(source.text for source in composed.sources)),
     )
-    return _checked(c, composed, model)
+    return _checked(c, composed, authors, model)
 
 
-def _checked(c: Context, composed: Composed, model: Model) -> Model:
+def _checked(c: Context, composed: Composed, authors: list[Author], model: Model) -> Model:
     """The checks that need the whole step, and what they find out about hypers."""
     if not c.report.errors:
         check_usage(c, composed, model)
         check_locality(c, model)
         check_views(c, model)
+        model = with_signs(c, model)
         notes = check_zero_codes(c, model)
         if c.kind == "param":
             notes += ("assigns `param` itself: takes no `direction:` modifiers",)
         model = replace(model, notes=notes)
     model = replace(model, sections=keep_used_lets(c, model))
-    model = replace(model, hypers=finish_hypers(c, model))
+    if _arithmetic(c, authors) == "piecewise_affine":
+        model = replace(model, sections=affine_arithmetic(model.sections))
+    model = unpack_slots(replace(model, hypers=finish_hypers(c, model)))
     return model if reads_role(model) else replace(model, roles=())
 
 
@@ -139,6 +145,19 @@ def _lets(c: Context, authors: list[Author]) -> list[tuple[str, Stmt]]:
         if stmt is not None:
             found.append((name, stmt))
     return found
+
+
+def _arithmetic(c: Context, authors: list[Author]) -> str:
+    """How products are made: of several lines the last that says."""
+    said = ""
+    for author in authors:
+        for node in _nodes(c, author, s.Arithmetic):
+            assert isinstance(node, s.Arithmetic)
+            said = node.name
+            if said not in ARITHMETICS:
+                listed = " or ".join(f"`{name}`" for name in ARITHMETICS)
+                c.error("E424", f"`arithmetic` is followed by {listed}", node.span)
+    return said
 
 
 def _inputs(c: Context, authors: list[Author]) -> None:

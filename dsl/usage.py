@@ -2,7 +2,8 @@
 
 A hyper or a state that nothing reads is an error where it is declared for this optimizer, and a
 warning where a parent declared it and `replace` or a new section left it over. A state that only
-its own update reads costs memory for nothing: a warning.
+its own update reads costs memory for nothing: a warning; not one that `after:` assigns, for that
+is kept to be read from outside (an average of the parameters).
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ def _states(c: Context, composed: Composed, model: Model) -> None:
             for part in walk(expr):
                 if isinstance(part, Read) and part.kind == "state":
                     reading.setdefault(part.name, set()).add(target)
-    outside = c.read_outside
+    outside = c.read_outside | {
+        stmt.name
+        for section in model.sections
+        if section.title == "after"
+        for stmt in steps(section.body)
+        if isinstance(stmt, Assign)
+    }
     for state in model.states:
         if ("state", state.name) not in c.used and state.name not in assigned | outside:
             if _is_own(composed, state.origin):

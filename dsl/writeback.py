@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from .cells import ELEMENT, Array, Value
+from .codes import read_back
 from .keep import Keep
-from .model import State, Storage
-from .storage import kahan, read_back, round_to, stochastic
+from .model import Const, Rounding, State, Storage
+from .storage import joined, kahan, round_to, split, stochastic
 from .visit import Visit
 
-KAHAN, MASTER = "param.kahan", "param.master"
+KAHAN, MASTER, REMAINDER = "param.kahan", "param.master", "param.remainder"
 
 
 def real(dtype: str) -> str:
@@ -52,7 +53,8 @@ def _as_stored(visit: Visit, state: State, value: Value, dtype: str) -> Value:
     if line is not None:
         codec = line.codec
         options = {name: int(visit.size(option)) for name, option in line.options}
-    data = read_back(value.data, state.dtype or dtype, codec, options)
+    cols = int(visit.facts["cols"]) if codec != "none" else 1
+    data = read_back(value.data, state.dtype or dtype, codec, options, cols)
     return Value(value.cells, data)
 
 
@@ -70,19 +72,26 @@ def _storage_line(visit: Visit, state: State) -> Storage | None:
 # ---------------------------------------------------------------- the parameter
 
 
-def read_param(keep: Keep, value: Array) -> Value:
-    """What `param` stands for as a step begins: the stored value, or its master copy."""
-    return keep.stored.get(MASTER, Value(ELEMENT, value.reshape(-1)))
+def read_param(keep: Keep, value: Array, dtype: str, rounding: Rounding) -> Value:
+    """What `param` stands for as a step begins: the stored value, with what was split off it, or
+    its master copy."""
+    value = value.reshape(-1)
+    if REMAINDER in keep.stored:
+        value = joined(value, keep.stored[REMAINDER].data, dtype, _bits(rounding))
+    return keep.stored.get(MASTER, Value(ELEMENT, value))
 
 
 def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> Array:
     """The parameter's new stored values; `old` are the present ones, `index` its place."""
-    how, keep, shape = visit.model.rounding.how, visit.own, old.shape
+    rounding, keep, shape = visit.model.rounding, visit.own, old.shape
+    how = "split" if _bits(rounding) < 32 else rounding.how
     new, old = visit.param.data, old.reshape(-1)
     if how == "kahan" and KAHAN not in keep.stored:
         keep.stored[KAHAN] = Value(ELEMENT, np.zeros(old.size))
     if how == "master" and MASTER not in keep.stored:
         keep.stored[MASTER] = Value(ELEMENT, old)
+    if how == "split" and REMAINDER not in keep.stored:
+        keep.stored[REMAINDER] = Value(ELEMENT, np.zeros(old.size))
     if not visit.wrote_param or keep.blocked:
         return old.reshape(shape)
     match how:
@@ -95,6 +104,17 @@ def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> 
             exact = round_to(new, real(dtype))
             keep.stored[MASTER] = Value(ELEMENT, exact)
             rounded = round_to(exact, dtype)
+        case "split":
+            rounded, rest = split(new, dtype, _bits(rounding))
+            keep.stored[REMAINDER] = Value(ELEMENT, rest)
         case _:
             rounded = round_to(new, dtype)
     return rounded.reshape(shape)
+
+
+def _bits(rounding: Rounding) -> int:
+    """How much is kept beside the parameter: 8 or 16 bits of a remainder; 32 for all else."""
+    for name, value in rounding.options:
+        if name == "bits" and isinstance(value, Const):
+            return int(value.value)
+    return 32

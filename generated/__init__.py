@@ -9,52 +9,170 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .adafactor import Adafactor as Adafactor
     from .adagrad import Adagrad as Adagrad
+    from .adagrad8bit import Adagrad8bit as Adagrad8bit
     from .adam import Adam as Adam
+    from .adam8bit import Adam8bit as Adam8bit
     from .adamax import AdaMax as AdaMax
+    from .adamcm import AdamCM as AdamCM
+    from .adamhyper import AdamHyper as AdamHyper
     from .adammini import AdamMini as AdamMini
+    from .adamod import AdaMod as AdaMod
+    from .adamomentum import AdaMomentum as AdaMomentum
+    from .adamp import AdamP as AdamP
     from .adamw import AdamW as AdamW
+    from .adamw4bit import AdamW4bit as AdamW4bit
     from .adamw8bit import AdamW8bit as AdamW8bit
+    from .adamwfp8 import AdamWFp8 as AdamWFp8
+    from .adapnm import AdaPNM as AdaPNM
+    from .adaptivegradientclippingsgd import AdaptiveGradientClippingSGD as AdaptiveGradientClippingSGD
+    from .ademamix import AdEMAMix as AdEMAMix
+    from .ademamix8bit import AdEMAMix8bit as AdEMAMix8bit
+    from .admetar import AdmetaR as AdmetaR
+    from .admetas import AdmetaS as AdmetaS
     from .adopt import ADOPT as ADOPT
     from .amsgrad import AMSGrad as AMSGrad
+    from .cautiousadamw import CautiousAdamW as CautiousAdamW
+    from .cautiousadamw8bit import CautiousAdamW8bit as CautiousAdamW8bit
+    from .cautiousdecayadamw import CautiousDecayAdamW as CautiousDecayAdamW
+    from .cautiouslion import CautiousLion as CautiousLion
+    from .cautiousmuon import CautiousMuon as CautiousMuon
+    from .classp import CLASSP as CLASSP
+    from .coupledadam import CoupledAdam as CoupledAdam
+    from .diffgrad import DiffGrad as DiffGrad
+    from .elasticanchorsgd import ElasticAnchorSGD as ElasticAnchorSGD
+    from .exadam import EXAdam as EXAdam
+    from .factor4bit import Factor4bit as Factor4bit
+    from .fadam import FAdam as FAdam
+    from .flashadamw import FlashAdamW as FlashAdamW
+    from .flashlion import FlashLion as FlashLion
+    from .flashsgd import FlashSGD as FlashSGD
+    from .globalnormclipadamw import GlobalNormClipAdamW as GlobalNormClipAdamW
+    from .gradientcentralizationsgd import GradientCentralizationSGD as GradientCentralizationSGD
     from .lamb import LAMB as LAMB
+    from .lamb8bit import LAMB8bit as LAMB8bit
     from .laprop import LaProp as LaProp
     from .lars import LARS as LARS
+    from .lars8bit import LARS8bit as LARS8bit
     from .lion import Lion as Lion
     from .lion8bit import Lion8bit as Lion8bit
+    from .lionk import LionK as LionK
+    from .lookaheadadamw import LookaheadAdamW as LookaheadAdamW
+    from .mars import MARS as MARS
+    from .marslion import MARSLion as MARSLion
+    from .momentumresetadamw import MomentumResetAdamW as MomentumResetAdamW
     from .muon import Muon as Muon
     from .muonmatrix import MuonMatrix as MuonMatrix
     from .nadam import NAdam as NAdam
+    from .nadamw import NAdamW as NAdamW
+    from .normalizedgd import NormalizedGD as NormalizedGD
+    from .normlosssgd import NormLossSGD as NormLossSGD
+    from .prodigy import Prodigy as Prodigy
     from .radam import RAdam as RAdam
+    from .ranger21 import Ranger21 as Ranger21
     from .rmsprop import RMSprop as RMSprop
+    from .rmsprop8bit import RMSprop8bit as RMSprop8bit
     from .sgd import SGD as SGD
+    from .sgd8bit import SGD8bit as SGD8bit
+    from .sgdp import SGDP as SGDP
     from .signsgd import SignSGD as SignSGD
     from .signum import Signum as Signum
+    from .spam import SPAM as SPAM
+    from .sphereprojectionadamw import SphereProjectionAdamW as SphereProjectionAdamW
+    from .spikeclipadamw import SpikeClipAdamW as SpikeClipAdamW
     from .stableadamw import StableAdamW as StableAdamW
+    from .stablespam import StableSPAM as StableSPAM
+    from .surpriseclipadamw import SurpriseClipAdamW as SurpriseClipAdamW
+    from .swats import SWATS as SWATS
+    from .trustratioadamw import TrustRatioAdamW as TrustRatioAdamW
+    from .updateclipadamw import UpdateClipAdamW as UpdateClipAdamW
+    from .valueclipadamw import ValueClipAdamW as ValueClipAdamW
+    from .variancereductionadamw import VarianceReductionAdamW as VarianceReductionAdamW
+    from .weightemaadamw import WeightEMAAdamW as WeightEMAAdamW
 
 __all__ = [
     "ADOPT",
+    "CLASSP",
     "LAMB",
     "LARS",
+    "MARS",
     "SGD",
+    "SGDP",
+    "SPAM",
+    "SWATS",
     "AMSGrad",
+    "AdEMAMix",
+    "AdEMAMix8bit",
     "AdaMax",
+    "AdaMod",
+    "AdaMomentum",
+    "AdaPNM",
+    "Adafactor",
     "Adagrad",
+    "Adagrad8bit",
     "Adam",
+    "Adam8bit",
+    "AdamCM",
+    "AdamHyper",
     "AdamMini",
+    "AdamP",
     "AdamW",
+    "AdamW4bit",
     "AdamW8bit",
+    "AdamWFp8",
+    "AdaptiveGradientClippingSGD",
+    "AdmetaR",
+    "AdmetaS",
+    "CautiousAdamW",
+    "CautiousAdamW8bit",
+    "CautiousDecayAdamW",
+    "CautiousLion",
+    "CautiousMuon",
+    "CoupledAdam",
+    "DiffGrad",
+    "EXAdam",
+    "ElasticAnchorSGD",
+    "FAdam",
+    "Factor4bit",
+    "FlashAdamW",
+    "FlashLion",
+    "FlashSGD",
+    "GlobalNormClipAdamW",
+    "GradientCentralizationSGD",
+    "LAMB8bit",
+    "LARS8bit",
     "LaProp",
     "Lion",
     "Lion8bit",
+    "LionK",
+    "LookaheadAdamW",
+    "MARSLion",
+    "MomentumResetAdamW",
     "Muon",
     "MuonMatrix",
     "NAdam",
+    "NAdamW",
+    "NormLossSGD",
+    "NormalizedGD",
+    "Prodigy",
     "RAdam",
     "RMSprop",
+    "RMSprop8bit",
+    "Ranger21",
+    "SGD8bit",
     "SignSGD",
     "Signum",
+    "SphereProjectionAdamW",
+    "SpikeClipAdamW",
     "StableAdamW",
+    "StableSPAM",
+    "SurpriseClipAdamW",
+    "TrustRatioAdamW",
+    "UpdateClipAdamW",
+    "ValueClipAdamW",
+    "VarianceReductionAdamW",
+    "WeightEMAAdamW",
 ]
 
 

@@ -38,6 +38,13 @@ def make(stream: Stream, param: Tensor, fact: Facts, sizes: tuple[int, ...]) -> 
     return new.fill_(float(stream.initial))
 
 
+def home(
+    stream: Stream, state: dict[str, Any], group: dict[str, Any], first: dict[str, Any]
+) -> dict[str, Any]:
+    """Where a state is kept: with its tensor, its group, or the first group."""
+    return first if stream.level == "global" else group if stream.level == "group" else state
+
+
 def tensors(
     path: Path,
     choice: Choice,
@@ -46,22 +53,20 @@ def tensors(
     state: dict[str, Any],
     group: dict[str, Any],
     first: dict[str, Any],
-) -> dict[str, Tensor]:
-    """The states of a path by name; those that do not exist yet are made."""
+) -> None:
+    """Make the states of a path that do not exist yet; raise where one does not fit."""
     found: dict[str, Tensor] = {}
     for stream in path.streams:
         if stream.kind == "state":
-            level = stream.level
-            home = first if level == "global" else group if level == "group" else state
-            tensor = home.get(stream.name)
+            place = home(stream, state, group, first)
+            tensor = place.get(stream.name)
             if tensor is None:
-                tensor = home[stream.name] = make(stream, param, fact, choice.sizes)
+                tensor = place[stream.name] = make(stream, param, fact, choice.sizes)
             found[stream.name] = tensor
     seen = (param.dtype, param.device, choice.sizes, *map(id, found.values()))
     if fact.sound != seen:
         _check(path, choice, param, fact, found)
         fact.sound = seen
-    return found
 
 
 def _check(

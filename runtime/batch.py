@@ -5,8 +5,8 @@
     shapes    numel, rows, cols, sizes      scalars   what the host computed
     spans     (first task, number of tasks) of each tensor
 
-A table depends on nothing but the numbers that key it, so it is kept from step to step and made
-anew only when they change (gradients that moved, a tensor that grew).
+Pointers, shapes and scalars of all buckets on a device lie in one piece of memory (`tables`). The
+tasks depend on shapes only and are kept from step to step.
 """
 
 from __future__ import annotations
@@ -15,28 +15,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .cells import count, kind, length
-from .facts import Facts
+from .facts import OWN_KEY, Facts
 from .path import Choice, Level, Path, Sweep
+from .random import hash32
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class Member:
-    """One tensor in this call. `tensors` are its streams by name, as the kernels see them;
-    `originals` those that had to be copied into consecutive memory first."""
+    """One tensor in this call: its `place` among all that have a gradient, its group's and its
+    cohort's number. `tensors` are its streams by name, as the kernels see them; `originals` those
+    that had to be copied into consecutive memory first."""
 
     param: Tensor
     fact: Facts
+    place: int
+    group: int
+    cohort: int
     choice: Choice
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     originals: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
-class Tables:
-    """The tables of the last steps, each under the numbers it was made from."""
+class Kept:
+    """What was made for the last steps, each under what it was made from."""
 
     __slots__ = ("_kept",)
 
@@ -63,10 +72,11 @@ class Tasks:
         return len(self.table)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Bucket:
     """Members of one path, device and pair of dtypes; of one group (by its number) where the path
-    has finishes per group. `place` tells it from other buckets."""
+    has finishes per group. `place` tells it from other buckets. The three arrays are on the host,
+    one row per member; the tensors of the same tables are where kernels read them."""
 
     place: tuple[object, ...]
     path: Path
@@ -75,64 +85,99 @@ class Bucket:
     aligned: bool
     group: int | None = None
     members: list[Member] = field(default_factory=list[Member])
+    addresses: Numbers = field(init=False)
+    extents: Numbers = field(init=False)
+    numbers: NDArray[np.float64] = field(init=False)
+    pointers: Tensor = field(init=False)
+    shapes: Tensor = field(init=False)
+    scalars: Tensor = field(init=False)
+    cohorts: list[int] = field(init=False)
+    _cohort: Numbers = field(init=False)
+    _index: Numbers = field(init=False)
+    _places: Numbers = field(init=False)
+    _given: bytes = b""
+    _tasks: dict[object, Tasks] = field(default_factory=dict[object, Tasks])
 
-    def pointers(self, tables: Tables) -> Tensor:
-        """Addresses, one row per member."""
+    # ------------------------------------------------------------ rows
+
+    def fill(self, choices: Sequence[Choice], facts: Sequence[Facts]) -> None:
+        """Write all rows, of members whose tensors are at hand; `choices` and `facts` by cohort."""
+        self.cohorts = list(dict.fromkeys(m.cohort for m in self.members))
+        number = {cohort: k for k, cohort in enumerate(self.cohorts)}
+        self._cohort = np.array([number[m.cohort] for m in self.members], dtype=np.int64)
+        self._index = np.array([m.fact.index for m in self.members], dtype=np.int64)
+        self._places = np.array([m.place for m in self.members], dtype=np.int64)
         names = [stream.name for stream in self.path.streams]
-        rows = [m.tensors[name].data_ptr() for m in self.members for name in names]
-        make = self._maker(rows, torch.int64, len(names))
-        return tables.get((self.place, "pointers"), rows, make)
-
-    def shapes(self, tables: Tables) -> Tensor:
-        """numel, rows, cols and the host's sizes, one row per member."""
-        rows = [
-            number
-            for m in self.members
-            for number in (m.fact.numel, m.fact.rows, m.fact.cols, *m.choice.sizes)
+        rows = [[m.tensors[name].data_ptr() for name in names] for m in self.members]
+        self.addresses[:] = rows
+        self.extents[:] = [
+            (m.fact.numel, m.fact.rows, m.fact.cols, *m.choice.sizes) for m in self.members
         ]
-        width = len(rows) // len(self.members)
-        return tables.get((self.place, "shapes"), rows, self._maker(rows, torch.int64, width))
+        self.write_scalars(choices, facts)
 
-    def scalars(self, tables: Tables) -> Tensor:
-        """What the host computed, one row per member."""
-        first = self.members[0].choice.scalars
-        if all(m.choice.scalars is first for m in self.members):
-            key: object = (len(self.members), first)
-            rows = [*first] * len(self.members)
-        else:
-            key = rows = [x for m in self.members for x in m.choice.scalars]
-        make = self._maker(rows, torch.float64, len(first))
-        return tables.get((self.place, "scalars"), key, make)
+    def write_scalars(self, choices: Sequence[Choice], facts: Sequence[Facts]) -> bool:
+        """Write what the host computed; whether any of it is new."""
+        given = [choices[cohort].scalars for cohort in self.cohorts]
+        own = {c for scalars in given for c, x in enumerate(scalars) if x is OWN_KEY}
+        plain = [[0.0 if x is OWN_KEY else x for x in scalars] for scalars in given]
+        rows = np.array(plain, dtype=np.float64)
+        known = rows.tobytes()
+        if known == self._given and not own:
+            return False
+        self._given = known
+        self.numbers[:] = rows[self._cohort] if len(rows) > 1 else rows
+        if own:  # where each member's random bits begin in this step
+            told = [(facts[cohort].seed, facts[cohort].t) for cohort in self.cohorts]
+            seed, t = np.array(told, dtype=np.int64)[self._cohort].T
+            self.numbers[:, list(own)] = hash32(seed, t, self._index)[:, None]
+        return True
 
-    def tasks(self, tables: Tables, sweep: Sweep, size: int) -> Tasks:
+    def write_grads(self, grad_at: Numbers) -> bool:
+        """Write where gradients lie; whether any has moved."""
+        columns = [k for k, stream in enumerate(self.path.streams) if stream.kind == "grad"]
+        if not columns:
+            return False  # a path that does not read its gradient
+        (column,) = columns
+        now = grad_at[self._places]
+        if np.array_equal(now, self.addresses[:, column]):
+            return False
+        self.addresses[:, column] = now
+        return True
+
+    # ------------------------------------------------------------ tasks
+
+    def tasks(self, kept: Kept, sweep: Sweep, size: int) -> Tasks:
         """The tasks of a sweep, each of about `size` elements."""
         level = sweep.cell
-        key = (level, size, [(m.fact.shape, m.choice.sizes) for m in self.members])
-        return tables.get((self.place, "tasks", level), key, lambda: self._tasks(level, size))
+        found = self._tasks.get((level, size))
+        if found is None:
+            key = (level, size, [(m.fact.shape, m.choice.sizes) for m in self.members])
+            found = kept.get((self.place, level), key, lambda: self._make_tasks(level, size))
+            self._tasks[level, size] = found
+        return found
 
-    def _tasks(self, level: Level | None, size: int) -> Tasks:
-        pieces: list[Tensor] = []
-        spans: list[tuple[int, int]] = []
-        total = 0
-        for row, member in enumerate(self.members):
-            end, step = extent(level, member.fact, member.choice.sizes, size)
-            begins = torch.arange(0, end, step, dtype=torch.int64)
-            ends = (begins + step).clamp_(max=end)
-            pieces.append(torch.stack((torch.full_like(begins, row), begins, ends), dim=1))
-            spans.append((total, len(begins)))
-            total += len(begins)
+    def _make_tasks(self, level: Level | None, size: int) -> Tasks:
+        reach = [extent(level, m.fact, m.choice.sizes, size) for m in self.members]
+        ends, steps = np.array(reach, dtype=np.int64).T
+        counts = -(-ends // steps)
+        firsts = np.cumsum(counts) - counts
+        rows = np.repeat(np.arange(len(ends)), counts)
+        begins = (np.arange(len(rows)) - firsts[rows]) * steps[rows]
+        table = np.stack((rows, begins, np.minimum(begins + steps[rows], ends[rows])), axis=1)
         return Tasks(
-            torch.cat(pieces).to(self.device),
-            torch.tensor(spans, dtype=torch.int64, device=self.device),
+            torch.from_numpy(table).to(self.device),
+            torch.from_numpy(np.stack((firsts, counts), axis=1)).to(self.device),
             sum(member.fact.numel for member in self.members),
         )
 
-    def _maker(self, rows: Sequence[float], dtype: torch.dtype, width: int) -> Callable[[], Tensor]:
-        def make() -> Tensor:
-            table = torch.tensor(rows, dtype=dtype).view(len(self.members), width)
-            return table.to(self.device, non_blocking=True)
 
-        return make
+def personal(choice: Choice, told: Facts, index: int) -> Choice:
+    """A cohort's answer, which it was `told` these facts for, with a tensor's own numbers in it."""
+    if OWN_KEY not in choice.scalars:
+        return choice
+    key = hash32(told.seed, told.t, index)
+    scalars = tuple(key if x is OWN_KEY else x for x in choice.scalars)
+    return Choice(choice.path, scalars, choice.sizes, choice.hosts)
 
 
 def extent(level: Level | None, fact: Facts, sizes: tuple[int, ...], size: int) -> tuple[int, int]:

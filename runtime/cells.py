@@ -3,6 +3,7 @@
     rows          rows cells of cols elements         chunks(n)    ceil(numel / n) cells of n
     heads(n)      n cells of numel / n elements       cols         cols cells, strided by cols
     tensor        one                                 tiles(h, w)  one per h x w block
+    packed(n, k)  n / 2 bytes for every n elements, each with the codes of two that lie k apart
 
 A state of a cell level is stored compactly: one number per cell, in a one-dimensional tensor.
 """
@@ -49,6 +50,8 @@ def count(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> int:
             raise ValueError(f"{fact}: {word} of {' x '.join(map(str, found))} elements")
         case "chunks", (length,):
             return -(-fact.numel // length)
+        case "packed", (block, _):
+            return packed_bytes(fact.numel, block)
         case "tiles", (height, width):
             return -(-fact.rows // height) * -(-fact.cols // width)
         case word, _ if word in COARSE:
@@ -79,3 +82,8 @@ def shape(level: Level, fact: Facts, sizes: Sequence[int] = ()) -> tuple[int, ..
     if kind(level) == "matrix":
         return arguments(level, sizes)
     return (count(level, fact, sizes),)
+
+
+def packed_bytes(numel: int, block: int) -> int:
+    """The bytes of 4-bit codes; a last block that is not full takes those of a whole one."""
+    return -(-numel // block) * block // 2

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from . import hyper
-from .cells import COARSE, kind
+from .cells import COARSE, kind, packed_bytes
 from .dtypes import stored
 from .path import Path, Stream
 
@@ -232,6 +232,8 @@ def _shape(stream: Stream, param: Tensor) -> tuple[int, ...] | None:
             return (rows,)
         case "cols", _:
             return (param.numel() // rows if rows else 0,)
+        case "packed", (_, int(block), _):
+            return (packed_bytes(param.numel(), block),)
         case "chunks", (_, int(length)):
             return (-(-param.numel() // length),)
         case "tiles", (_, int(height), int(width)):

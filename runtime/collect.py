@@ -56,12 +56,7 @@ def usable_grad(param: Tensor, optimizer: str) -> Tensor:
 
 
 def gather(
-    buckets: dict[tuple[object, ...], Bucket],
-    number: int,
-    path: Path,
-    member: Member,
-    group: int,
-    ordered: bool,
+    buckets: dict[tuple[object, ...], Bucket], path: Path, member: Member, ordered: bool
 ) -> None:
     """Put a member into the bucket of its path, device, dtypes and alignment (and group, where that
     matters). `ordered`: the place of an element in its tensor matters (it is what random bits are
@@ -69,8 +64,8 @@ def gather(
     _straighten(path, member, ordered)
     param, grad = member.tensors["param"], member.tensors["grad"]
     aligned = param.device.type == "cpu" or _is_aligned(path, member)
-    apart = group if _has_group_finish(path) else None
-    place = (number, param.device, param.dtype, grad.dtype, aligned, apart)
+    apart = member.group if _has_group_finish(path) else None
+    place = (member.choice.path, param.device, param.dtype, grad.dtype, aligned, apart)
     bucket = buckets.get(place)
     if bucket is None:
         bucket = buckets[place] = Bucket(
@@ -83,16 +78,14 @@ def _has_group_finish(path: Path) -> bool:
     return any(isinstance(step, Finish) and step.level == "group" for step in path.steps)
 
 
-def write_back(buckets: Iterable[Bucket], params: Sequence[Tensor]) -> None:
-    """Copy what was worked on as a copy to where it belongs, and tell autograd what changed."""
+def write_back(buckets: Iterable[Bucket]) -> None:
+    """Copy what was worked on as a copy to where it belongs."""
     for bucket in buckets:
         written = {name for step in bucket.path.steps for name in step.stores}
         for member in bucket.members:
             for name, original in member.originals.items():
                 if name in written:
                     original.copy_(member.tensors[name])
-    if params:
-        torch.autograd.graph.increment_version(params)
 
 
 # ---------------------------------------------------------------- memory

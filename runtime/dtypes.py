@@ -12,7 +12,8 @@ FLOATS = {
 }
 _NAMED = {
     "float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16,
-    "float16": torch.float16, "uint8": torch.uint8, "int8": torch.int8, "int32": torch.int32,
+    "float16": torch.float16, "uint8": torch.uint8, "int8": torch.int8, "int16": torch.int16,
+    "int32": torch.int32,
 }  # fmt: skip
 
 

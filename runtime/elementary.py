@@ -179,3 +179,122 @@ def round_by_chance(x, key, index, base, PARAM: tl.constexpr):
         bits = (x.to(tl.uint32, bitcast=True) + chance) & 0xFFFF0000
         rounded = tl.where(x - x == 0.0, bits.to(tl.float32, bitcast=True), x)
     return rounded
+
+
+# ---------------------------------------------------------------- codes
+
+
+@kernel
+def byte(x, ZERO: tl.constexpr):
+    """The whole number nearest to x + ZERO in [0, 255], of two the even one, as a code."""
+    return (x.to(tl.float32) + (12582912.0 + ZERO)).to(tl.int32, bitcast=True).to(tl.uint8)
+
+
+@kernel
+def binade(x):
+    """The greatest power of two not above x > 0."""
+    if x.dtype == tl.float64:
+        return (x.to(tl.int64, bitcast=True) & 0x7FF0000000000000).to(tl.float64, bitcast=True)
+    bits = x.to(tl.float32).to(tl.int32, bitcast=True) & 0x7F800000
+    return bits.to(tl.float32, bitcast=True)
+
+
+@kernel
+def copysign(size, sign_of):
+    """The size of one number with the sign of another."""
+    bits = size.to(tl.float32).to(tl.uint32, bitcast=True) & 0x7FFFFFFF
+    minus = sign_of.to(tl.float32).to(tl.uint32, bitcast=True) & 0x80000000
+    return (bits | minus).to(tl.float32, bitcast=True)
+
+
+@kernel
+def float8_code(x, MANTISSA: tl.constexpr):
+    """An 8-bit float's bits: x to nearest, halves to even. MANTISSA: 3 (e4m3) or 2 (e5m2)."""
+    CUT: tl.constexpr = 23 - MANTISSA
+    BIAS: tl.constexpr = 120 if MANTISSA == 3 else 112
+    UNIT: tl.constexpr = 16384.0 if MANTISSA == 3 else 128.0
+    bits = x.to(tl.float32).to(tl.uint32, bitcast=True)
+    size = bits & 0x7FFFFFFF
+    apart = size.to(tl.float32, bitcast=True) + UNIT  # neighbours lie apart as subnormals do
+    tiny = apart.to(tl.uint32, bitcast=True) & 0xFF
+    even = (size >> CUT) & 1
+    normal = (size - (BIAS << 23) + ((1 << (CUT - 1)) - 1) + even) >> CUT
+    code = tl.where(size < ((BIAS + 1) << 23), tiny, normal)
+    return (code | ((bits >> 24) & 0x80)).to(tl.uint8)
+
+
+@kernel
+def float8_value(code, MANTISSA: tl.constexpr):
+    """The number that an 8-bit float's bits stand for."""
+    CUT: tl.constexpr = 23 - MANTISSA
+    GROW: tl.constexpr = 2.0**120 if MANTISSA == 3 else 2.0**112
+    bits = code.to(tl.uint32)
+    size = ((bits & 0x7F) << CUT).to(tl.float32, bitcast=True) * GROW
+    return (size.to(tl.uint32, bitcast=True) | ((bits & 0x80) << 24)).to(tl.float32, bitcast=True)
+
+
+@kernel
+def e4m3_code(x):
+    """The bits of x in e4m3."""
+    return float8_code(x, 3)
+
+
+@kernel
+def e4m3_value(code):
+    """What bits of e4m3 stand for."""
+    return float8_value(code, 3)
+
+
+@kernel
+def e5m2_code(x):
+    """The bits of x in e5m2."""
+    return float8_code(x, 2)
+
+
+@kernel
+def e5m2_value(code):
+    """What bits of e5m2 stand for."""
+    return float8_value(code, 2)
+
+
+@kernel
+def half_ulp(x, PARAM: tl.constexpr):
+    """Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1."""
+    size = tl.abs(x)
+    if tl.bfloat16 == PARAM:
+        unit = binade(tl.maximum(size, 1.1754943508222875e-38)) * 0.00390625
+    elif tl.float16 == PARAM:
+        unit = binade(tl.maximum(size, 6.103515625e-05)) * 0.00048828125
+    else:
+        unit = size * 0.0 + 1.0
+    return unit
+
+
+# ---------------------------------------------------------------- two codes to a byte
+
+
+@kernel
+def load_packed(at, index, inside, PLANE: tl.constexpr):
+    """The 4-bit code of each element: the upper half of a byte is that of the first of two elements
+    that lie PLANE apart."""
+    place = index % (2 * PLANE)
+    byte = tl.load(at + (index // (2 * PLANE) * PLANE + place % PLANE), mask=inside)
+    return (byte.to(tl.uint32) >> tl.where(place < PLANE, 4, 0)) & 15
+
+
+@kernel
+def store_packed(
+    at, start, end, inside, code, COUNT: tl.constexpr, BLOCK: tl.constexpr, PLANE: tl.constexpr
+):
+    """Writes the codes of COUNT elements from `start` on; those beyond `end` as 0, to the end of
+    their block."""
+    bytes_at = tl.arange(0, COUNT // 2)
+    there = None
+    if end is not None:
+        code = tl.where(inside, code, 0)
+        there = bytes_at < tl.cdiv(end - start, BLOCK) * (BLOCK // 2)
+    halves = tl.reshape(code.to(tl.uint32), (COUNT // (2 * PLANE), 2, PLANE))
+    shift = tl.where(tl.arange(0, 2) == 0, 4, 0)[None, :, None]
+    bytes = tl.sum(halves << shift, axis=1)
+    packed = tl.reshape(bytes, (COUNT // 2,)).to(tl.uint8)
+    tl.store(at + start // 2 + bytes_at, packed, mask=there)

@@ -16,22 +16,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .batch import Bucket, Tables
+from .batch import Bucket, Kept
 from .cells import kind
 from .family import Family, Parts, Widths, joint_finishes
 from .path import Finish
 from .torch import combine
 
-__all__ = ["Widths", "run"]
+__all__ = ["Widths", "families_of", "keep_old_states", "run"]
 
 # A reduction over several tensors: its level, the group (None: all), its column of the totals.
 Sum = tuple[str, object, int]
 
 
-def run(buckets: Sequence[Bucket], widths: Widths, tables: Tables) -> None:
-    """One step of all buckets."""
-    families = [Family(family, widths, tables) for family in _families(buckets)]
-    _keep_old_states(families)
+def run(families: Sequence[Family]) -> None:
+    """One step of all families."""
     for family in families:
         family.advance()
     waiting = [family for family in families if family.ahead]
@@ -39,7 +37,7 @@ def run(buckets: Sequence[Bucket], widths: Widths, tables: Tables) -> None:
         _meet(waiting)
 
 
-def _families(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
+def families_of(buckets: Sequence[Bucket], widths: Widths, kept: Kept) -> list[Family]:
     """Buckets that finish alike together, every other bucket by itself."""
     families: dict[object, list[Bucket]] = {}
     for bucket in buckets:
@@ -49,7 +47,7 @@ def _families(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
             for step in joint_finishes(bucket.path)
         )
         families.setdefault((group, alike) if alike else bucket.place, []).append(bucket)
-    return list(families.values())
+    return [Family(family, widths, kept) for family in families.values()]
 
 
 # ---------------------------------------------------------------- meetings
@@ -140,11 +138,12 @@ _NEUTRAL = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}
 # ---------------------------------------------------------------- states of groups and of all
 
 
-def _keep_old_states(families: Sequence[Family]) -> None:
+def keep_old_states(families: Sequence[Family]) -> bool:
     """A state that several families have and one writes: the first that writes it has it, the
-    others work on copies, so that each of them begins with the old value."""
+    others work on copies, so that each of them begins with the old value. Whether there is one."""
+    copied = False
     if len(families) == 1:
-        return
+        return copied
     users: dict[int, list[tuple[Family, str]]] = {}
     for family in families:
         for bucket, name in _shared_states(family):
@@ -155,6 +154,8 @@ def _keep_old_states(families: Sequence[Family]) -> None:
         others = {family for family, _ in found if owners and family is not owners[0]}
         for family in others:
             _copy_states(family, [name for other, name in found if other is family])
+            copied = True
+    return copied
 
 
 def _shared_states(family: Family) -> Iterator[tuple[Bucket, str]]:

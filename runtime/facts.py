@@ -13,16 +13,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from types import CellType
+from typing import Any
 
-from .random import hash32
+OWN_KEY: Any = object()  # in the place of a scalar: each tensor has its own number there
 
 
 class Facts:
     """One tensor's facts. Shape and name are fixed, the others are set anew for every call."""
 
     __slots__ = (
-        "base_lr", "cols", "first", "grad_scale", "homes", "index", "lr", "name", "ndim", "numel",
-        "optimizer", "role", "rows", "seed", "shape", "sound", "t",
+        "base_lr", "cols", "first", "given_role", "grad_scale", "homes", "index", "lr", "name",
+        "ndim", "numel", "optimizer", "role", "rows", "seed", "shape", "sound", "t",
     )  # fmt: skip
     worker, workers = 0, 1
 
@@ -30,7 +32,7 @@ class Facts:
         self, optimizer: str, index: int, shape: tuple[int, ...], name: str, role: str
     ) -> None:
         self.optimizer, self.index, self.shape, self.name = optimizer, index, shape, name
-        self.role = role
+        self.given_role = self.role = role  # the group's; a spec may tell roles by names as well
         self.ndim = len(shape)
         self.rows = shape[0] if self.ndim >= 2 else 1
         self.cols = 1
@@ -81,30 +83,39 @@ class Facts:
         return value
 
     @property
-    def rounding_key(self) -> int:
-        """Where this tensor's random bits begin in this step."""
-        return hash32(self.seed, self.t, self.index)
+    def rounding_key(self) -> Any:
+        """Stands for where this tensor's random bits begin in this step: a hash of seed, t and
+        index, which is put in later, so that tensors differing in nothing else have one answer."""
+        return OWN_KEY
 
     def __str__(self) -> str:
         known = f"`{self.name}`" if self.name else f"number {self.index}"
         return f"{self.optimizer}: parameter {known} of shape {self.shape}"
 
 
-# What `host` can read without asking which tensor it is: equal values mean an equal answer.
-UNIFORM = frozenset(
-    "t first grad_scale lr base_lr lr_scale ndim rows cols numel role worker workers".split()
+# What tells tensors of one group apart, by the name under which `host` reads it; and what is the
+# same for all of them, or part of every key.
+_TELLING = {name: name for name in "ndim rows cols numel role shape name index".split()}
+_TELLING["size"] = "shape"
+_COMMON = frozenset(
+    "t first grad_scale lr base_lr lr_scale width depth worker workers lacks rounding_key".split()
 )
-_SINGULAR = frozenset({"name", "shape", "size", "lacks", "rounding_key", "index", "role_of"})
+
+_NAMES = frozenset(dir(Facts))
 
 
 @cache
-def facts_read(host: object) -> tuple[str, ...] | None:
-    """The facts that a `host` function reads, by the names in its code; None if its answer depends
-    on which tensor it is (its name, its axes, a host state)."""
-    names: set[str] = set(host.__code__.co_names)  # type: ignore[attr-defined]
-    if names & _SINGULAR or "get" in names:
+def facts_read(host: Any) -> tuple[str, ...] | None:
+    """The facts by which a `host` function can tell tensors of one group apart, read off the names
+    in its code: equal ones mean an equal answer. None if it reads what is not listed here, or may
+    hand its facts on to another function."""
+    read: tuple[str, ...] = host.__code__.co_names
+    names: set[str] = {name for name in read if name in _NAMES}
+    kept: tuple[CellType, ...] = host.__closure__ or ()
+    hands_on = "host" in read or any(callable(cell.cell_contents) for cell in kept)
+    if hands_on or names - _TELLING.keys() - _COMMON:
         return None
-    return tuple(sorted(names & UNIFORM))
+    return tuple(sorted({_TELLING[name] for name in names & _TELLING.keys()}))
 
 
 @cache

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from . import torch as plain
 from . import triton as gpu
-from .batch import Bucket, Tables, Tasks
+from .batch import Bucket, Kept, Tasks
 from .c import Library, compiled
-from .cells import shape
-from .dtypes import stored
 from .path import Finish, Matrix, Path, Sweep
 from .target import target_of
+from .tile_size import task_size
 
 Step = Sweep | Finish | Matrix
 
@@ -64,7 +63,7 @@ def joint_finishes(path: Path) -> list[Finish]:
 class Family:
     """The buckets, the tables they share, and how far they have come."""
 
-    def __init__(self, buckets: list[Bucket], widths: Widths, tables: Tables) -> None:
+    def __init__(self, buckets: list[Bucket], widths: Widths, kept: Kept) -> None:
         devices = {bucket.device for bucket in buckets}
         if len(devices) > 1:
             names = ", ".join(sorted(map(str, devices)))
@@ -72,7 +71,7 @@ class Family:
                 f"a reduction over all parameters needs them on one device, not {names}"
             )
         (self.device,) = devices
-        self.buckets, self.widths, self.tables = buckets, widths, tables
+        self.buckets, self.widths, self.kept = buckets, widths, kept
         self.target = target_of(self.device)
         self.libraries: dict[tuple[torch.dtype, torch.dtype], Library] = {}
         if self.target == "c":
@@ -80,13 +79,16 @@ class Family:
         counts = [len(bucket.members) for bucket in buckets]
         self.count = sum(counts)
         self.rows = [sum(counts[:k]) for k in range(len(counts))]
-        self.values = self.table(self.count, widths.values)
-        self.totals = self.table(1, widths.totals)
-        self.parts = Parts(None, None, self.values, self.count)
-        self.ahead = joint_finishes(buckets[0].path)
         self._segments = [_segments(bucket.path) for bucket in buckets]
-        for bucket in buckets:
-            _make_temporaries(bucket)
+        self._joint_spans: dict[int, Tensor | None] = {}
+
+    def begin(self) -> None:
+        """Prepare a step: the tables of numbers that its passes leave to each other."""
+        self.values = self.table(self.count, self.widths.values)
+        self.totals = self.table(1, self.widths.totals)
+        self.parts = Parts(None, None, self.values, self.count)
+        self.ahead = joint_finishes(self.buckets[0].path)
+        self._segment = 0
 
     def _load_libraries(self) -> None:
         for bucket in self.buckets:
@@ -108,7 +110,7 @@ class Family:
     def advance(self) -> None:
         """Every bucket's steps up to the next finish over several tensors; `parts` is what their
         last sweeps left, in one table."""
-        segments = [segments.pop(0) for segments in self._segments]
+        segments = [segments[self._segment] for segments in self._segments]
         last = [_last_sweep(steps) for steps in segments]
         planned = [
             self._tasks(bucket, sweep) if sweep is not None and sweep.partials else None
@@ -116,21 +118,29 @@ class Family:
         ]
         counts = [len(plan) if plan else 0 for plan in planned]
         together = self.table(sum(counts), self.widths.partials) if any(counts) else None
-        spans: list[Tensor] = []
         first = 0
         for k, (bucket, steps) in enumerate(zip(self.buckets, segments, strict=True)):
             rows = slice(self.rows[k], self.rows[k] + len(bucket.members))
             values = None if self.values is None else self.values[rows]
             partials = None if together is None else together[first : first + counts[k]]
             self._run_bucket(bucket, steps, last[k], values, partials)
-            plan = planned[k]
-            if plan is not None:
-                shift = torch.tensor([first, 0], dtype=torch.int64, device=self.device)
-                spans.append(plan.spans + shift)
             first += counts[k]
         if any(last):  # else the partial results of the sweep before are still to be combined
-            where = torch.cat(spans) if spans else None
+            where = self._where(planned)
             self.parts = Parts(together, where, self.values, self.count)
+        self._segment += 1
+
+    def _where(self, planned: list[Tasks | None]) -> Tensor | None:
+        """The rows of every member's partial results in the table of all."""
+        if self._segment not in self._joint_spans:
+            found = [plan for plan in planned if plan is not None]
+            firsts = [sum(map(len, found[:k])) for k in range(len(found))]
+            spans = [
+                plan.spans + torch.tensor([first, 0], device=self.device)
+                for plan, first in zip(found, firsts, strict=True)
+            ]
+            self._joint_spans[self._segment] = torch.cat(spans) if spans else None
+        return self._joint_spans[self._segment]
 
     def _run_bucket(
         self,
@@ -160,8 +170,8 @@ class Family:
         if self.target == "torch":  # one task per tensor
             rows = torch.arange(len(bucket.members), device=self.device)
             return Tasks(rows, torch.stack((rows, torch.ones_like(rows)), dim=1), 0)
-        size = _C_TASK if self.target == "c" else gpu.task_size(sweep)
-        return bucket.tasks(self.tables, sweep, size)
+        size = _C_TASK if self.target == "c" else task_size(sweep)
+        return bucket.tasks(self.kept, sweep, size)
 
     def _sweep(
         self,
@@ -219,11 +229,11 @@ class Family:
         for name in step.tables if self.target == "c" else step.triton_tables:
             match name:
                 case "pointers":
-                    tables[name] = bucket.pointers(self.tables)
+                    tables[name] = bucket.pointers
                 case "shapes":
-                    tables[name] = bucket.shapes(self.tables)
+                    tables[name] = bucket.shapes
                 case "scalars":
-                    tables[name] = bucket.scalars(self.tables)
+                    tables[name] = bucket.scalars
                 case "totals":
                     tables[name] = _some(self.totals)
                 case "count":
@@ -261,27 +271,3 @@ def _only(table: Tensor | None) -> Tensor | None:
 def _some(table: Tensor | int | None) -> Tensor:
     assert isinstance(table, Tensor)
     return table
-
-
-def _make_temporaries(bucket: Bucket) -> None:
-    """Memory for what one sweep leaves to the next: per stream, one piece for all members, each
-    beginning at a multiple of 64 numbers."""
-    for stream in bucket.path.streams:
-        if stream.kind != "temporary":
-            continue
-        dtype = stored(stream.dtype, *bucket.dtypes)
-        shapes = [shape(stream.level, m.fact, m.choice.sizes) for m in bucket.members]
-        sizes = [_product(s) for s in shapes]
-        padded = [-(-size // 64) * 64 for size in sizes]
-        piece = torch.empty(sum(padded), dtype=dtype, device=bucket.device)
-        first = 0
-        for member, form, size, room in zip(bucket.members, shapes, sizes, padded, strict=True):
-            member.tensors[stream.name] = piece[first : first + size].view(form)
-            first += room
-
-
-def _product(form: tuple[int, ...]) -> int:
-    product = 1
-    for size in form:
-        product *= size
-    return product

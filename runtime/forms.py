@@ -119,6 +119,45 @@ def _cells_of_lines(x: Tensor, level: str) -> Tensor:
     return x.mT if level == "cols" else x
 
 
+# ---------------------------------------------------------------- codes
+
+
+def byte_of(x: Tensor, zero: int) -> Tensor:
+    """The whole number nearest to x + zero in [0, 255], of two the even one, as a code."""
+    return ((x.to(torch.float32) + (12582912.0 + zero)).view(torch.int32) & 255).to(torch.uint8)
+
+
+def pack(codes: Tensor, block: int, plane: int) -> Tensor:
+    """4-bit codes as bytes: those of elements that lie `plane` apart in a block share one, whose
+    upper half is the first one's. The last block is filled up with code 0."""
+    whole = pad(codes.to(torch.uint8), (0, -codes.numel() % block)).view(-1, 2, plane)
+    return (whole[:, 0] << 4 | whole[:, 1]).flatten()
+
+
+def unpack(packed: Tensor, block: int, plane: int) -> Tensor:
+    """The codes that bytes hold, those of the last block's filling too."""
+    pairs = packed.view(-1, plane)
+    return torch.stack((pairs >> 4, pairs & 15), dim=1).flatten()
+
+
+def binade_of(x: Tensor) -> Tensor:
+    """The greatest power of two not above x > 0."""
+    whole = torch.int64 if x.dtype is torch.float64 else torch.int32
+    mask = 0x7FF0000000000000 if x.dtype is torch.float64 else 0x7F800000
+    return (x.view(whole) & mask).view(x.dtype)
+
+
+_HALF_ULP = {torch.bfloat16: (2.0**-126, 2.0**-8), torch.float16: (2.0**-14, 2.0**-11)}
+
+
+def half_ulp_of(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1."""
+    if dtype not in _HALF_ULP:
+        return torch.ones_like(x)
+    least, share = _HALF_ULP[dtype]
+    return binade_of(x.abs().clamp(min=least)) * share
+
+
 # ---------------------------------------------------------------- stochastic rounding
 
 _MASK = 0xFFFFFFFF

@@ -13,7 +13,7 @@ decorator only wraps the function. The first use sets `tl` in the module that de
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 
 class Kernel:
@@ -34,7 +34,8 @@ class Kernel:
 
             names = self.function.__globals__
             names["tl"] = triton.language
-            self._compiled = triton.jit(self.function)
+            jit = cast("Callable[..., Any]", triton.jit)
+            self._compiled = jit(self.function, do_not_specialize=_arguments(self.function))
             for name, value in list(names.items()):
                 if isinstance(value, Kernel):
                     names[name] = value.compiled
@@ -42,6 +43,14 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"kernel({self.function.__module__}.{self.function.__qualname__})"
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    """Tables and numbers of tensors. Triton would compile a kernel again where a number is 1 or a
+    multiple of 16, or where a table (part of a larger one) begins at one."""
+    kinds = function.__annotations__
+    code = function.__code__
+    return [name for name in code.co_varnames[: code.co_argcount] if name not in kinds]
 
 
 def kernel(function: Callable[..., Any]) -> Kernel:

@@ -6,19 +6,22 @@ threads changes a bit.
 
 from __future__ import annotations
 
+from typing import Any
+
 _MASK = 0xFFFFFFFF
 
 
-def mix(x: int) -> int:
-    """Murmur3's finalizer: every bit of the result depends on every bit of x."""
+def mix(x: Any) -> Any:
+    """Murmur3's finalizer: every bit of the result depends on every bit of x. Of a whole number, or
+    of an array of 64-bit ones."""
     x = ((x ^ x >> 16) * 0x85EBCA6B) & _MASK
     x = ((x ^ x >> 13) * 0xC2B2AE35) & _MASK
     return x ^ x >> 16
 
 
-def hash32(*numbers: int) -> int:
-    """32 bits that depend on every number and on their order."""
-    h = 0
+def hash32(*numbers: Any) -> Any:
+    """32 bits that depend on every number (or array of numbers) and on their order."""
+    h: Any = 0
     for number in numbers:
         h = mix((((h ^ number) & _MASK) * 0x9E3779B1 + 0x7F4A7C15) & _MASK)
     return h

@@ -30,9 +30,14 @@ def use_target(name: str) -> Generator[None, None, None]:
         _forced.reset(token)
 
 
+def forced_target() -> str | None:
+    """The target that `use_target` asks for, if any."""
+    return _forced.get()
+
+
 def target_of(device: torch.device) -> str:
     """The target for tensors on a device."""
-    forced = _forced.get()
+    forced = forced_target()
     if forced is not None:
         return forced
     return {"cuda": "triton", "cpu": "c"}.get(device.type, "torch")

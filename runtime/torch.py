@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from .batch import Bucket, Member
-from .cells import kind
+from .cells import arguments, kind
 from .dtypes import real
+from .forms import pack, unpack
 from .path import Finish, Matrix, Stream, Sweep
 
 
@@ -172,6 +173,9 @@ def _loads(bucket: Bucket, names: Sequence[str], member: Member) -> list[Tensor]
 
 def _seen(stream: Stream, member: Member, param: torch.dtype) -> Tensor:
     tensor = _shaped(stream, member, member.tensors[stream.name])
+    if kind(stream.level) == "packed":
+        codes = unpack(tensor, *arguments(stream.level, ()))
+        return codes[: member.fact.numel].view(member.fact.rows, member.fact.cols)
     return tensor.to(real(param)) if tensor.is_floating_point() else tensor
 
 
@@ -205,5 +209,7 @@ def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequen
     places = {member.tensors[name].data_ptr() for name in names}
     made = [result.clone() if result.data_ptr() in places else result for result in results]
     for name, result in zip(names, made, strict=True):
+        if kind(streams[name].level) == "packed":
+            result = pack(result.flatten(), *arguments(streams[name].level, ()))
         target = _shaped(streams[name], member, member.tensors[name])
         target.copy_(result if target.ndim > 1 else result.squeeze())

@@ -1,20 +1,10 @@
 """The GPU target: one launch per step of a path, for all tensors of a bucket.
 
-How large things are is decided here, and only here:
-
-- BLOCK = 1024 with 4 warps: 8 elements per thread, so that bfloat16 streams move 16 bytes per
-  thread and float32 ones twice that; more would cost registers, less would cost full-width loads.
-- Half of that where a sweep carries partial sums: they live in registers from tile to tile. (AMD's
-  processors have twice the threads in a warp, and more registers.)
-- A task is 8 tiles: enough to hide reading the tables (three dependent loads), few enough that
-  even a model of 10 million parameters keeps every multiprocessor busy.
-- A cell that is one tile takes one warp for 256 elements, so its reductions need no shared memory.
-- The interpreter (TRITON_INTERPRET=1) pays per operation, not per element: large tiles.
+How large tiles and tasks are is decided in `tile_size.py`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -25,42 +15,12 @@ from torch import Tensor
 from .dtypes import real
 from .kernel import Kernel
 from .path import Finish, Sweep
+from .tile_size import block_of, interpreted, warps_of
 
-_BLOCK = 1024
-_SUMMING_BLOCK = 512
-_TILES = 8
-_INTERPRETED_BLOCK = 16384
 _NAMES = {
     torch.float64: "float64", torch.float32: "float32", torch.bfloat16: "bfloat16",
     torch.float16: "float16",
 }  # fmt: skip
-
-
-def interpreted() -> bool:
-    """Whether Triton kernels run in its interpreter, on the CPU."""
-    return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
-
-
-def block_of(step: Sweep | Finish) -> int:
-    """The tile's length."""
-    if isinstance(step, Sweep) and step.triton_block:
-        return step.triton_block
-    if interpreted():
-        return _INTERPRETED_BLOCK
-    sums = isinstance(step, Sweep) and bool(step.partials) and torch.version.hip is None
-    return _SUMMING_BLOCK if sums else _BLOCK
-
-
-def warps_of(step: Sweep | Finish) -> int:
-    """Warps per program: four, but one for every 256 elements where a tile is a cell."""
-    if isinstance(step, Sweep) and step.triton_block:
-        return max(1, step.triton_block // 256)
-    return 4
-
-
-def task_size(sweep: Sweep) -> int:
-    """Elements per task; a multiple of the tile's length."""
-    return _TILES * (_BLOCK if sweep.triton_block else block_of(sweep))
 
 
 def launch(

@@ -1,6 +1,7 @@
 """Options of the test run, the `.case` format, and the directory of test aids on the path.
 
-pytest --update       rewrites the expected part of every .case file that is run
+pytest --update       rewrites the expected part of every .case file that is run, and docs/kernels.*
+pytest --kernels      compiles every Triton kernel anew for test_kernels.py, for every target
 pytest --fuzz 1000000 mutated texts for test_fuzz.py instead of 20000
 """
 
@@ -23,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--programs", type=int, default=320, help="random specs to run in test_random.py"
     )
     parser.addoption("--update", action="store_true", help="rewrite what .case files expect")
+    parser.addoption("--kernels", action="store_true", help="compile every Triton kernel anew")
     parser.addoption("--fuzz", type=int, default=20_000, help="how many texts test_fuzz.py tries")
 
 

@@ -59,10 +59,12 @@ def agree(
     gradient: Callable[[Given, int, int], np.ndarray | None] = random_gradient,
     change: Callable[[int, list[dict[str, Any]]], None] = lambda step, groups: None,
     off: float = 0.0,
+    loose: float = 1.0,
     **options: Any,
 ) -> Any:
     """Run both; `change` may set hypers of the groups before a step, `off` is the share of numbers
-    that may differ (a code next to a bound between two). Returns the optimizer."""
+    that may differ (a code next to a bound between two), `loose` how many times the usual rounding
+    is allowed (where terms cancel). Returns the optimizer."""
     chance = np.random.default_rng(7)
     start = [_held(chance.standard_normal(g.shape), g.dtype) for g in givens]
     tensors = [
@@ -97,13 +99,14 @@ def agree(
             ):
                 here = f"{target}, step {step}, {given.name}"
                 unit = max(UNIT[given.dtype], least)
-                _take(f"{here}, param", param.data, tensor.value, unit, off)
-                _take_states(here, optimizer.state.get(param, {}), expected, least)
+                _take(f"{here}, param", param.data, tensor.value, loose * unit, off)
+                _take_states(here, optimizer.state.get(param, {}), expected, least, loose)
             for k, expected in enumerate(interpreter.group_states):
                 here = f"{target}, step {step}, group {k}"
-                _take_states(here, optimizer.param_groups[k], expected, least)
+                _take_states(here, optimizer.param_groups[k], expected, least, loose)
             shared = interpreter.global_states
-            _take_states(f"{target}, step {step}", optimizer.param_groups[0], shared, least)
+            kept = optimizer.param_groups[0]
+            _take_states(f"{target}, step {step}", kept, shared, least, loose)
     return optimizer
 
 
@@ -116,7 +119,9 @@ def _held(values: np.ndarray, dtype: str) -> np.ndarray:
     return torch.tensor(values).to(getattr(torch, dtype)).to(torch.float64).numpy()
 
 
-def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any], least: float) -> None:
+def _take_states(
+    here: str, kept: dict[str, Any], expected: dict[str, Any], least: float, loose: float
+) -> None:
     for name, value in expected.items():
         found = kept.get(name.removeprefix("param."))
         if isinstance(found, float | int):
@@ -127,7 +132,8 @@ def _take_states(here: str, kept: dict[str, Any], expected: dict[str, Any], leas
             continue
         unit = max(UNIT["float64" if found.dtype == torch.float64 else "float32"], least)
         scale = 1.0 if name == "param.kahan" else 0.0  # what the parameter's rounding left
-        _take(f"{here}, {name}", found, np.asarray(value).reshape(found.shape), unit, 0.0, scale)
+        value = np.asarray(value).reshape(found.shape)
+        _take(f"{here}, {name}", found, value, loose * unit, 0.0, scale)
 
 
 def _take(

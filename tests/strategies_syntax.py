@@ -124,6 +124,7 @@ named_tuples = node(s.HyperTuple, several(st.tuples(identifiers, expressions), 1
 choices = node(s.Choice, several(identifiers, 1, 3))
 intervals = node(s.Interval, expressions, expressions, st.booleans(), st.booleans())
 defaults = expressions | named_tuples | choices
+knobs = node(s.Hyper, identifiers, defaults | node(s.Required), maybe(intervals))
 params = several(node(s.Parameter, identifiers, maybe(defaults)))
 
 
@@ -139,7 +140,8 @@ members = st.one_of(
     node(s.Doc, texts),
     node(s.Paper, texts),
     node(s.Family, identifiers),
-    node(s.Hyper, identifiers, defaults | node(s.Required), maybe(intervals)),
+    node(s.Arithmetic, identifiers),
+    knobs,
     node(
         s.State, identifiers, shapes, several(identifiers), maybe(expressions), maybe(expressions)
     ),
@@ -165,7 +167,7 @@ declarations = st.one_of(
     node(s.Import, several(names, 1, 2), texts),
     node(s.Optimizer, identifiers, maybe(compositions), several(members, 1, 4)),
     node(s.Optimizer, identifiers, compositions),
-    node(s.Modifier, identifiers, params, several(members, 1, 4)),
+    node(s.Modifier, identifiers, several(knobs), several(members, 1, 4)),
     node(s.Definition, identifiers, params, suites),
     shared_tables,
     tables("schedule"),

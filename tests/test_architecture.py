@@ -13,7 +13,7 @@ import pytest
 import stepc
 
 ROOT = Path(stepc.__file__).parent
-ROOMS = ("dsl", "compiler", "runtime", "generated", "specs", "cli", "demo")
+ROOMS = ("dsl", "compiler", "runtime", "generated", "specs", "cli", "demo", "benchmarks")
 
 # Who may import whom: the whole law. The root package and `cli` may use all.
 LAW = {
@@ -23,6 +23,7 @@ LAW = {
     "generated": {"generated", "runtime"},
     "specs": {"specs"},
     "demo": {"demo"},
+    "benchmarks": {"benchmarks", "demo", "generated", "runtime", ""},
     "cli": {*ROOMS, ""},
 }
 # What a room may need from outside the standard library.
@@ -33,12 +34,14 @@ OUTSIDE = {
     "generated": {"torch", "triton"},
     "specs": set[str](),
     "demo": {"torch", "sklearn", "matplotlib"},
+    "benchmarks": {"torch", "matplotlib"},  # peers are found by name, where they are installed
     "cli": {"numpy", "torch", "triton"},
 }
 # Imports inside functions, each with its reason.
 LATE = {
     "runtime": {"torch", "triton"},  # triton is absent on many machines
     "compiler": {"triton"},
+    "benchmarks": {"matplotlib"},  # only pictures need it
     "": {"importlib"},
 }
 

@@ -20,7 +20,7 @@ DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 WITH_EXAMPLES = [
     path
-    for room in ("dsl", "compiler", "runtime", "cli", "demo")
+    for room in ("dsl", "compiler", "runtime", "cli", "demo", "benchmarks")
     for path in sorted((ROOT / room).rglob("*.py"))
     if ">>> " in path.read_text(encoding="utf-8")
 ]
@@ -43,7 +43,7 @@ def test_doctests(path: Path) -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    rooms = ("dsl", "compiler", "runtime", "cli", "demo", "generated")
+    rooms = ("dsl", "compiler", "runtime", "cli", "demo", "benchmarks", "generated")
     silent = [
         str(path.relative_to(ROOT))
         for room in rooms

@@ -127,7 +127,7 @@ def test_what_is_not_compiled_yet_says_so() -> None:
         ("E521", rule("direction = grad / norm(grad, per cols)",
                       "layout:\n    ndim == 1 -> column\n    else -> plain")),
         ("E512", rule("x = grad\nrepeat t:\n    x = x / 2\ndirection = x")),
-        ("E513", rule("m += grad\ndirection = m", "state m: like param\nquantize m: dynamic4")),
+        ("E514", rule("direction = grad", "round param: master(bits = 4)")),
         ("E513", rule("r += mean(grad, per rows)\ndirection = r",
                       "state r: per rows\nquantize r: dynamic8")),
     ):  # fmt: skip

@@ -12,7 +12,8 @@ import torch
 from language import Array, Run, every_target, refused, rule, same
 
 from stepc.dsl.load import load
-from stepc.dsl.storage import read_back, round_to, stochastic
+from stepc.dsl.codes import read_back
+from stepc.dsl.storage import round_to, stochastic
 
 
 def values(count: int, seed: int = 0) -> Array:

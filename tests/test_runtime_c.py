@@ -14,7 +14,7 @@ import torch
 from contract import parameters, same, train
 
 from stepc.runtime import c as target
-from stepc.runtime import use_target
+from stepc.runtime import c_cache, c_compiler, use_target
 
 F32 = (torch.float32, torch.float32)
 
@@ -30,7 +30,10 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def forget() -> None:
-    for remembered in (target.compiled, target.find_compiler, target._warn, target._temporary):
+    for remembered in (
+        target.compiled, target._warn, c_cache.temporary,
+        c_compiler.find_compiler, c_compiler.processor,
+    ):  # fmt: skip
         remembered.cache_clear()
 
 
@@ -63,7 +66,7 @@ def test_a_damaged_library_is_built_again(fresh: Path, damage: str) -> None:
     )
     forget()
     assert target.compiled(handwritten.ROWS_C, *F32) is not None
-    assert kept.read_bytes() == content or target._is_whole(kept)
+    assert kept.read_bytes() == content or c_cache.is_whole(kept)
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(fresh: Path) -> None:
@@ -95,11 +98,11 @@ def test_many_processes_at_once(fresh: Path) -> None:
     running = [subprocess.Popen(command, env=os.environ) for _ in range(3)]
     assert [process.wait(timeout=100) for process in running] == [0, 0, 0]
     (kept,) = fresh.iterdir()
-    assert target._is_whole(kept)
+    assert c_cache.is_whole(kept)
 
 
 def test_without_openmp_or_native_code(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "_EXTRAS", (("-march=nonsense", "-fopenmp"), ()))
+    monkeypatch.setattr(target, "VARIANTS", (("-march=nonsense", "-fopenmp"), ()))
     assert target.compiled(handwritten.ADAMW_C, *F32) is not None
 
 

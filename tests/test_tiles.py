@@ -22,7 +22,7 @@ from language import Run, rule, same
 import stepc
 from stepc.dsl.diagnostics import SpecError
 from stepc.runtime import Finish, Sweep, use_target
-from stepc.runtime.triton import block_of, warps_of
+from stepc.runtime.tile_size import block_of, warps_of
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (5,), (6, 4), (7, 10), (4, 3, 2, 2))
 

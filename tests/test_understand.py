@@ -390,14 +390,14 @@ def test_every_mistake_is_said_at_once_and_in_order() -> None:
 
 SKETCHES = {
     "adafisher": {"E506"},
-    "adamcm": {"E505", "E522"},
+    "adamcm": set[str](),
     "adammini": set[str](),
     "conda": {"E503"},
     "demo": {"E501", "E503"},
     "frugal": {"E504", "E522"},
     "mars": {"E508"},
     "mezo": {"E502", "E504"},
-    "microadam": {"E503", "E505", "E522"},
+    "microadam": {"E503", "E505"},
     "onebitadam": {"E501", "E503", "E520"},
     "prodigy": set[str](),
     "psgdkron": {"E503", "E504", "E522"},

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...dsl.levels import Level
-from ..ir import ORDER, REDUCTIONS, Node, Stream, ordered
+from ..ir import CODES, ORDER, REDUCTIONS, Node, Stream, ordered
 from ..plan import Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
 from .expressions import Syntax
@@ -221,7 +221,7 @@ class _Arranger:
         for node in order:
             if node.op in ("load", "fresh"):
                 stream = stream_of(self.plan, node)
-                code = stream.dtype == "uint8"
+                code = stream.dtype in CODES
                 naming.fix(node, f"{identifier_of(stream)}_code" if code else stream.name)
         for node in order:
             if node.op == "value":

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...dsl.levels import Level
-from ..ir import Node, Store, Stream
+from ..ir import CODES, Node, Store, Stream
 from ..plan import Partial, Plan, Sweep
+from . import c_packed
 from .body import Body, Line, Round, cell_size, stream_of
 from .c_streams import across, constant, declared, length_of, load, size, store, tile_at
-from .expressions import expression, is_boolean
+from .expressions import expression, is_integer
 from .rounds import CELL, ELEMENT
 from .syntaxes import C
 
@@ -108,8 +109,12 @@ class Loops:
         lines += self.lets(self.body.cell_lines, self.body.cell_loads)
         for walk in self.body.rounds:
             lines += [f"{c_type(n)} {self.names[n]}_kept[{cell_size(cell)}];" for n in walk.kept]
+        stored = [s.stream for s in self.sweep.stores]
+        before, after = c_packed.opened(self.sweep.loads, stored, cell)
+        lines += before
         for walk in self.body.rounds:
             lines += self._round(walk, "first", "last")
+        lines += after
         lines += [self.store(s, counter) for s in self.stores(CELL)]
         return lines + [s.into(s.name) for s in self.partials(CELL)]
 
@@ -181,11 +186,17 @@ class Loops:
 
     def load(self, node: Node, at: str) -> str:
         name, stream = self.names[node], stream_of(self.plan, node)
-        value = load(stream, self.index(stream, at))
-        return f"{constant(name, self.names)}REAL {name} = {value};"
+        if stream.dtype == "uint4":
+            value = c_packed.code(stream, self.cell, at)
+        else:
+            value = load(stream, self.index(stream, at))
+        kind = "int" if stream.dtype in CODES else "REAL"
+        return f"{constant(name, self.names)}{kind} {name} = {value};"
 
     def store(self, written: Store, at: str) -> str:
         value = expression(written.value, self.names, C)
+        if written.stream.dtype == "uint4":
+            return c_packed.written(written.stream, at, value)
         return store(written.stream, self.index(written.stream, at), value)
 
     def index(self, stream: Stream, at: str) -> str:
@@ -210,7 +221,7 @@ def partial_name(partial: Partial) -> str:
 
 
 def c_type(node: Node) -> str:
-    return "int" if is_boolean(node) else "REAL"
+    return "int" if is_integer(node) else "REAL"
 
 
 def indented(lines: Iterable[str]) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from .c_codes import CODE_FUNCTIONS
+
 _HEAD = """\
 #include <math.h>
 #include <stdint.h>
@@ -54,14 +56,15 @@ _LIBM = {
     "log1p": ("log1p", 1), "log2": ("log2", 1), "abs": ("fabs", 1), "floor": ("floor", 1),
     "ceil": ("ceil", 1), "fmod": ("fmod", 2), "round": ("rint", 1), "tanh": ("tanh", 1),
     "sin": ("sin", 1), "cos": ("cos", 1), "tan": ("tan", 1), "atan": ("atan", 1), "erf": ("erf", 1),
-    "cbrt": ("cbrt", 1), "atan2": ("atan2", 2), "pow": ("pow", 2),
+    "cbrt": ("cbrt", 1), "atan2": ("atan2", 2), "pow": ("pow", 2), "copysign": ("copysign", 2),
 }  # fmt: skip
 
 _CHOICE = {
-    "WHERE": """\
+    "WORD": """\
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
-#define WORD JOIN(WORD_OF_, REAL)
+#define WORD JOIN(WORD_OF_, REAL)""",
+    "WHERE": """\
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -174,7 +177,7 @@ def _definitions() -> dict[str, str]:
     for name, text in _OWN.items():
         found[name.upper()] = "static inline " + _in_case(text, "REAL", lower=False)
         found[name] = "static inline " + _in_case(text, "double", lower=True)
-    return found | _CONVERSIONS
+    return found | _CONVERSIONS | CODE_FUNCTIONS
 
 
 def _in_case(text: str, real: str, *, lower: bool) -> str:

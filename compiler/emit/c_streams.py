@@ -12,15 +12,16 @@ from collections.abc import Iterable, Mapping
 
 from ...dsl.levels import Level
 from ...dsl.model import Const, Expr
-from ..ir import Node, Stream
+from ..ir import CODES, Node, Stream
 from ..plan import Plan
 from .body import Line
-from .expressions import Syntax, definition, is_boolean
+from .expressions import Syntax, definition, is_integer
 from .names import identifier
 
 _TYPES = {
     "param": "PARAM", "grad": "GRAD", "real": "REAL", "float32": "f32", "float64": "f64",
     "bfloat16": "bf16", "float16": "f16", "uint8": "uint8_t", "int32": "int32_t",
+    "int8": "int8_t", "int16": "int16_t", "uint4": "uint8_t",
 }  # fmt: skip
 _CONVERTED = frozenset({"param", "grad", "bfloat16", "float16"})
 
@@ -52,7 +53,7 @@ def store(stream: Stream, index: str, value: str) -> str:
     match stream.dtype:
         case dtype if dtype in _CONVERTED:
             value = f"STORE({ctype(stream)}, {value})"
-        case "uint8" | "int32":
+        case dtype if dtype in CODES or dtype == "int32":
             value = f"({ctype(stream)})(int32_t)({value})"
         case _:
             pass
@@ -102,7 +103,7 @@ def declared(
     texts: list[str] = []
     for line in lines:
         where = f"  // {line.where}" if line.where else ""
-        kind = "int" if is_boolean(line.node) else real
+        kind = "int" if is_integer(line.node) else real
         declare = "" if line.name in known else f"{constant(line.name, names)}{kind} "
         known.add(line.name)
         texts.append(f"{declare}{line.name} = {definition(line.node, names, syntax)};{where}")

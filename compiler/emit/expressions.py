@@ -24,6 +24,7 @@ TYPED, LOOSE, CHOICE, OR, AND, COMPARE, BITOR, BITAND, ADD, MUL, UNARY, ATOM = r
 
 BOOLEAN = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"})
 _LOGIC = frozenset({"and", "or", "not"})
+_INTEGER = frozenset({"byte", "e4m3_code", "e5m2_code"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ def definition(node: Node, names: Mapping[Node, str], syntax: Syntax) -> str:
 
 def is_boolean(node: Node) -> bool:
     return node.op in BOOLEAN
+
+
+def is_integer(node: Node) -> bool:
+    """Whether C keeps a value in an int: a code to be stored, a truth value."""
+    return is_boolean(node) or node.op in _INTEGER
 
 
 def _at(node: Node, names: Mapping[Node, str], syntax: Syntax, needed: int) -> str:

@@ -94,8 +94,7 @@ def _unpack(model: Model, used: Sequence[Read]) -> Iterator[str]:
         if read.kind == "fact" and read.name != "role":
             yield f"{python_name(read)} = fact.{read.name}"
     if any(read.kind == "fact" and read.name == "role" for read in used):
-        known = "fact.role or role_of(fact)" if roles_of(model) else "fact.role"
-        yield f"role = {known}"
+        yield "role = fact.role"
     for read in used:
         if read.kind == "state":
             initial = next((s.initial for s in _states(model) if s.name == read.name), None)
@@ -181,12 +180,13 @@ def role_function(model: Model) -> list[str]:
     rules = roles_of(model)
     if not rules:
         return []
+    used = dict.fromkeys(read for test, _ in rules if test is not None for read in reads(test))
     text = [
         "",
         "",
         "def role_of(fact: Facts) -> str:",
         '    """The role of a tensor by its name, where its group gives none."""',
-        "    name = fact.name",
+        *(f"    {python_name(read)} = fact.{read.name}" for read in used),
     ]
     for test, role in rules:
         if test is None:

@@ -28,18 +28,22 @@ from .words import step_lines, wrapped
 VERSION = "0.1.0"
 
 
-def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
-    """The text of the Python module."""
-    values = max((len(plan.values) for plan in plans), default=0)
-    partials = max((len(s.partials) for plan in plans for s in plan.sweeps), default=0)
-    totals = max((len(plan.totals) for plan in plans), default=0)
+def kernels_of(model: Model, plans: tuple[Plan, ...]) -> tuple[Kernels, dict[str, Emitted]]:
+    """The distinct kernels of a model's plans, and each in every target by its name."""
+    values, partials, _ = _widths(plans)
 
     def emit(plan: Plan, step: PlanStep) -> Emitted:
         return emitted(plan, step, values, partials)
 
     kernels = Kernels(model.name, lambda plan, step: repr(emit(plan, step).texts))
     kernels.collect(plans)
-    made = {kernel.name: emit(kernel.plan, kernel.step) for kernel in kernels.all}
+    return kernels, {kernel.name: emit(kernel.plan, kernel.step) for kernel in kernels.all}
+
+
+def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
+    """The text of the Python module."""
+    values, partials, totals = _widths(plans)
+    kernels, made = kernels_of(model, plans)
     literals = [path_literal(plan, place, kernels, made) for place, plan in enumerate(plans)]
     distinct = list(dict.fromkeys("\n".join(lines(literal, 8, ",")) for literal in literals))
     number = {
@@ -58,7 +62,9 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         *(line for e in made.values() for line in ("", "", *e.torch.text.splitlines())),
     ]
     settings = _settings(model, values, totals, partials, functions)
-    body += [*derived_defaults(model), *role_function(model)]
+    roles = role_function(model)
+    settings += ["role_of = staticmethod(role_of)"] if roles else []
+    body += [*derived_defaults(model), *roles]
     return render(
         "module",
         doc=list(_doc(model, plans)),
@@ -71,6 +77,15 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         settings=settings,
         constructor=constructor(model),
         host=host,
+    )
+
+
+def _widths(plans: tuple[Plan, ...]) -> tuple[int, int, int]:
+    """Of the tables of values, partials and totals."""
+    return (
+        max((len(plan.values) for plan in plans), default=0),
+        max((len(s.partials) for plan in plans for s in plan.sweeps), default=0),
+        max((len(plan.totals) for plan in plans), default=0),
     )
 
 
@@ -116,14 +131,12 @@ def _settings(
     model: Model, values: int, totals: int, partials: int, functions: list[CFunction]
 ) -> list[str]:
     """Class attributes: the widths of tables, the C text, host states and how many of each."""
-    found = {
-        state.name: state.level.kind
-        for m in (model, *(branch.model for branch in model.route))
-        for state in m.states
-        if state.host
-    }
+    models = (model, *(branch.model for branch in model.route))
+    found = {state.name: state.level.kind for m in models for state in m.states if state.host}
     text = [f"values, totals, partials = {values}, {totals}, {partials}"]
     text += ["c_source = C"] if functions else []
+    if any(state.name == "loss" for m in models for state in m.states):
+        text.append("reads_loss = True")
     if found:
         pairs = ", ".join(f'"{name}": "{level}"' for name, level in found.items())
         text.append(f"host_states: ClassVar[dict[str, str]] = {{{pairs}}}")
@@ -141,9 +154,7 @@ def _triton(made: dict[str, Emitted]) -> Iterator[str]:
 
 def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> Iterator[str]:
     if functions:
-        text = c_module(
-            functions, f"{model.name}, all of its kernels.", values=values, partials=partials
-        )
+        text = c_module(functions, f"All kernels of {model.name}", values=values, partials=partials)
         text_lines = text.rstrip("\n").splitlines()
         wide = any(len(line) > WIDTH for line in text_lines)
         yield from ("", "", 'C = r"""', *text_lines, '"""  # noqa: E501' if wide else '"""')

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..ir import REDUCTIONS, Node
-from .expressions import is_boolean
+from .expressions import is_integer
 from .rounds import CELL
 
 _C_WORDS = """
@@ -26,7 +26,8 @@ volatile while bool f32 f64 bf16 f16
 _LIBRARY = """
 sqrt exp exp2 log log2 fabs floor ceil rint tanh sin cos tan atan erf cbrt atan2 pow rsqrt sign
 sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic spread
-round_by_chance base reduce sum min max abs range
+round_by_chance base reduce sum min max abs range byte binade half_ulp copysign e4m3_code e4m3_value
+e5m2_code e5m2_value
 """.split()
 _KERNEL = """
 tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor
@@ -94,7 +95,7 @@ class Naming:
 
     def _yields(self, holder: Node, node: Node) -> bool:
         """Whether `holder` is not read any more once `node` is computed, in every stretch."""
-        if self.zone[holder] != self.zone[node] or is_boolean(holder) != is_boolean(node):
+        if self.zone[holder] != self.zone[node] or is_integer(holder) != is_integer(node):
             return False
         if self.zone[node] == CELL and (holder.op in REDUCTIONS or node.op in REDUCTIONS):
             return False  # those of one round are collected side by side

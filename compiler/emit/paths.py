@@ -41,12 +41,15 @@ def level_literal(plan: Plan, level: Level) -> str:
 
 def _stream(plan: Plan, stream: Stream) -> Group:
     parts: list[Group | str] = [f'"{stream.name}"']
+    dtype, start = stream.dtype, stream.initial
+    if stream.dtype == "uint4":
+        parts.append(f'("packed", {stream.block}, {stream.plane})')
+        dtype, start = "uint8", 17.0 * float(start)
     if stream.level != ELEMENT:
         parts.append(level_literal(plan, stream.level))
-    if stream.dtype != "real":
-        parts.append(f'dtype="{stream.dtype}"')
-    if stream.initial != 0.0:
-        start = stream.initial
+    if dtype != "real":
+        parts.append(f'dtype="{dtype}"')
+    if start != 0.0:
         parts.append(f'initial="{start}"' if isinstance(start, str) else f"initial={start!r}")
     if stream.name in ("param", "grad"):
         parts.append(f'kind="{stream.name}"')

@@ -92,6 +92,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
         case "largest_divisor", (n, most):
             n = _wrap(n, 6)
             return f"max(_k for _k in range(1, int({python(most)}) + 1) if {n} % _k == 0)", 10
+        case "binade", (a,):
+            return f"math.ldexp(0.5, math.frexp({python(a)})[1])", 10
         case "sigmoid", (a,):
             return f"1 / (1 + math.exp(-{_wrap(a, 7)}))", 6
         case "softplus", (a,):

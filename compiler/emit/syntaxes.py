@@ -29,9 +29,15 @@ from .expressions import (
     Syntax,
 )  # fmt: skip
 
+ZERO_CODES = (0, 7, 127)  # what `byte` may add before it rounds
+CODE_FUNCTIONS = (
+    "binade", "e4m3_code", "e4m3_value", "e5m2_code", "e5m2_value",
+)  # fmt: skip
 TRITON_FUNCTIONS = frozenset(
     {"sign", "modulo", "power", "tanh", "softplus", "tan", "atan", "atan2", "cbrt", "round_even",
-     "round_by_chance"}
+     "round_by_chance", "copysign", "byte", "half_ulp", "load_packed",
+     "store_packed",
+     *CODE_FUNCTIONS}
 )  # fmt: skip
 
 
@@ -105,12 +111,17 @@ C = Syntax(
             "cbrt",
         )},
         **{op: call_form(op.upper(), 2) for op in ("maximum", "minimum", "atan2", "pow", "mod")},
+        **{op: call_form(op.upper()) for op in CODE_FUNCTIONS},
+        "real": call_form("R"),
+        "half_ulp": call_form("HALF_ULP"),
+        **{f"byte:{zero}": call_form("BYTE", 1, str(zero)) for zero in ZERO_CODES},
+        "copysign": call_form("COPYSIGN", 2),
         "clamp": call_form("CLAMP", 3),
         "max_number": call_form("MAX_NUMBER", 2),
         "min_number": call_form("MIN_NUMBER", 2),
     },
     _c_number,
-    lambda node: f"cast:{node.attr}" if node.op == "cast" else node.op,
+    lambda node: f"{node.op}:{node.attr}" if node.op in ("cast", "byte") else node.op,
 )  # fmt: skip
 
 
@@ -142,8 +153,8 @@ def _triton_number(value: float, needed: int) -> str:
 
 def _triton_spell(node: Node) -> str:
     match node.op:
-        case "cast":
-            return f"cast:{node.attr}"
+        case "cast" | "byte":
+            return f"{node.op}:{node.attr}"
         case "clamp" if not all(bound.is_host for bound in node.args[1:]):
             return "clamp between values"
         case "where" if node.args[1].op == node.args[2].op == "const":
@@ -176,6 +187,11 @@ TRITON = Syntax(
             "sin", "cos", "erf",
         )},
         "sign_bit": Form("tl.where({0} < 0.0, -1.0, 1.0)", ATOM, (BITOR,)),
+        **{op: call_form(op) for op in CODE_FUNCTIONS},
+        "real": Form("{0}.to(REAL)", ATOM, (ATOM,)),
+        "half_ulp": call_form("half_ulp", 1, "PARAM"),
+        **{f"byte:{zero}": call_form("byte", 1, str(zero)) for zero in ZERO_CODES},
+        "copysign": call_form("copysign", 2),
         "maximum": call_form("tl.maximum", 2, _KEEP_NAN, takes=TYPED),
         "minimum": call_form("tl.minimum", 2, _KEEP_NAN, takes=TYPED),
         "clamp": call_form("tl.clamp", 3, _KEEP_NAN, takes=TYPED),

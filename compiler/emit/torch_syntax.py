@@ -11,7 +11,7 @@ import math
 
 from ..ir import Node
 from .expressions import ATOM, BITAND, BITOR, COMPARE, LOOSE, MUL, UNARY, Form, Syntax
-from .syntaxes import SHARED, call_form, infix
+from .syntaxes import SHARED, ZERO_CODES, call_form, infix
 
 
 def _torch_number(value: float, needed: int) -> str:
@@ -24,8 +24,8 @@ def _torch_spell(node: Node) -> str:
     """Functions that want tensors in places where a host number, a Python float, stands."""
     number = [_is_number(arg) for arg in node.args]
     match node.op, number:
-        case "cast", _:
-            return f"cast:{node.attr}"
+        case "cast" | "byte", _:
+            return f"{node.op}:{node.attr}"
         case "maximum" | "minimum" | "max_number" | "min_number" | "atan2", [False, True]:
             return f"{node.op} of a tensor and a number"
         case "maximum" | "minimum" | "max_number" | "min_number" | "atan2", [True, False]:
@@ -129,6 +129,19 @@ TORCH = Syntax(
             "torch.clamp(torch.clamp({0}, min={1}), max={2})", ATOM, (LOOSE, LOOSE, LOOSE)
         ),
         "round_stochastic": call_form("round_stochastic", 2, "dtype"),
+        "real": Form("{0}", LOOSE, (LOOSE,)),
+        **{f"byte:{zero}": call_form("byte_of", 1, str(zero)) for zero in ZERO_CODES},
+        "copysign": call_form("torch.copysign", 2),
+        "binade": call_form("binade_of"),
+        "half_ulp": call_form("half_ulp_of", 1, "dtype"),
+        **{
+            form: Form(text, ATOM, (ATOM,))
+            for name, kind in (("e4m3", "float8_e4m3fn"), ("e5m2", "float8_e5m2"))
+            for form, text in (
+                (f"{name}_code", f"{{0}}.to(torch.{kind}).view(torch.uint8)"),
+                (f"{name}_value", f"{{0}}.view(torch.{kind}).to(torch.float32)"),
+            )
+        },
         "atan2": call_form("torch.atan2", 2),
         **_beside_a_number("atan2"),
         "mod": call_form("torch.remainder", 2),

@@ -106,12 +106,13 @@ def whole_cell(
     element, cell = split(sweep)
     swept = [total for total in totals if total.shape == walk.shape]
     every = frame.body.rounds
+    moved = [*sweep.loads, *(store.stream for store in sweep.stores)]
     for k, one in enumerate(every):
         ends = k == len(every) - 1
         made = [Total(r.name, r.node.op, r.node.args[0], walk.shape) for r in one.reductions]
         goals, written = made + (swept if ends else []), element if ends else []
         writer = TileWriter(frame, walk.geometry)
-        writer.open(streams_of(frame.plan, one, written))
+        writer.open(streams_of(frame.plan, one, written), moved)
         writer.load(one.loads)
         writer.compute(one.lines)
         writer.store(written)

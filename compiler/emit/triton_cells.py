@@ -20,6 +20,7 @@ from ...dsl.levels import Level
 from ..plan import Plan, Sweep
 from .body import cell_size, sweep_body
 from .syntaxes import TRITON
+from .triton_blocks import are_short, blocks_kernel
 from .triton_cell_parts import (
     Walk,
     cell_barrier,
@@ -50,7 +51,10 @@ def cell_kernel(
         return columns_kernel(plan, sweep, name, doc, values, partials)
     if sweep.cell.kind == "tiles":
         return tiles_kernel(plan, sweep, name, doc, values, partials)
-    if tile_length(sweep.cell):
+    length = tile_length(sweep.cell)
+    if length and are_short(sweep, length):
+        return blocks_kernel(plan, sweep, name, doc, values, partials, length)
+    if length:
         return _small(plan, sweep, name, doc, values, partials)
     return _long(plan, sweep, name, doc, values, partials)
 

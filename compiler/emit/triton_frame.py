@@ -126,7 +126,7 @@ class Frame:
         self.lines.append(f"streams = {_row('pointers', len(self.plan.streams))}")
         for stream in wanted:
             column = self.plan.streams.index(stream)
-            dtype = _DTYPES.get(stream.dtype) or f"tl.{stream.dtype}"
+            dtype = _DTYPES.get(stream.dtype) or f"tl.{stream.dtype.replace('uint4', 'uint8')}"
             place = _plus("streams", column)
             self.define(address(stream), f"tl.load({place}).to(tl.pointer_type({dtype}))")
         swept = [address(s) for s in wanted if s.level.kind == "element"]

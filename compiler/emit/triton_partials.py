@@ -23,6 +23,11 @@ COMBINE = {
     "max": "tl.reduce({0}, 0, larger)",
     "min": "tl.reduce({0}, 0, smaller)",
 }
+ACROSS = {  # the same over the rows of a tile with two axes, as a column
+    "sum": "tl.sum({0}, 1, keep_dims=True)",
+    "max": "tl.reduce({0}, 1, larger, keep_dims=True)",
+    "min": "tl.reduce({0}, 1, smaller, keep_dims=True)",
+}
 NEUTRAL = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
 TAKE = {
     "sum": "{0} += {1}",

@@ -16,11 +16,11 @@ arguments, by the same names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...dsl.levels import Level
-from ..ir import Node, Store, Stream
+from ..ir import CODES, Node, Store, Stream
 from ..plan import Plan
 from .body import Line, stream_of
 from .expressions import expression
@@ -53,7 +53,8 @@ class Geometry:
     """How a tile's lanes lie in the tensor. `takes` are the function's first arguments, `opening`
     defines `index` (each lane's element) and `inside`; `cell` is what a value per cell of `level`
     looks like among elements. `base` is an index with each lane's upper 32 bits. `row` and `column`
-    are each lane's, of the index's shape; without them they are worked out from `start`."""
+    are each lane's, of the index's shape; without them they are worked out from `start`. `combine`
+    reduces a cell's lanes; `count` is how many lanes there are, where that is more than a cell."""
 
     takes: tuple[str, str]
     opening: tuple[str, ...]
@@ -62,6 +63,8 @@ class Geometry:
     base: str = "index"
     row: str = ""
     column: str = ""
+    combine: Mapping[str, str] = field(default_factory=lambda: COMBINE)
+    count: int = 0
 
 
 LINE = Geometry(
@@ -78,10 +81,11 @@ class TileWriter:
     lines: list[str] = field(default_factory=list[str])
     names: dict[Node, str] = field(default_factory=dict[Node, str])
 
-    def open(self, streams: Sequence[Stream]) -> None:
-        """The lanes and their places; `streams` is everything the tile loads and stores."""
+    def open(self, streams: Sequence[Stream], swept: Sequence[Stream] = ()) -> None:
+        """The lanes and their places; `streams` is everything the tile loads and stores, `swept`
+        what all tiles of the sweep do: they share one layout."""
         geometry = self.geometry
-        self.lines += [lanes(streams), *geometry.opening]
+        self.lines += [lanes(swept or streams), *geometry.opening]
         if self.frame.body.needs_index:
             self.lines.append(f"base = {geometry.base}")
         fine = [s.level for s in streams if s.level != geometry.level]
@@ -93,8 +97,14 @@ class TileWriter:
 
     def load(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
-            at = _element_at(self.frame.plan, stream_of(self.frame.plan, node))
-            self.lines += fitted(f"{self.names[node]} = tl.load({at}, mask=inside).to(REAL)")
+            stream = stream_of(self.frame.plan, node)
+            if stream.dtype == "uint4":
+                where = f"{address(stream)}, index, inside, {stream.plane}"
+                self.lines += fitted(f"{self.names[node]} = load_packed({where})")
+                continue
+            at = _element_at(self.frame.plan, stream)
+            number = "" if stream.dtype in CODES else ".to(REAL)"
+            self.lines += fitted(f"{self.names[node]} = tl.load({at}, mask=inside){number}")
 
     def compute(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -114,15 +124,21 @@ class TileWriter:
 
     def reduce(self, lines: Iterable[Line]) -> None:
         """Reductions over the lanes of this one tile."""
-        wanted = list(lines)
+        wanted, combine = list(lines), self.geometry.combine
         self.masked([(f"{line.name}_lanes", line.node.op, line.node.args[0]) for line in wanted])
         for line in wanted:
-            self.lines.append(f"{line.name} = {COMBINE[line.node.op].format(f'{line.name}_lanes')}")
+            self.lines.append(f"{line.name} = {combine[line.node.op].format(f'{line.name}_lanes')}")
 
     def store(self, stores: Iterable[Store]) -> None:
         for store in stores:
-            at = _element_at(self.frame.plan, store.stream)
             value = expression(store.value, self.names, TRITON)
+            if store.stream.dtype == "uint4":
+                block, plane = store.stream.block, store.stream.plane
+                sizes = f"{self.geometry.count or block}, {block}, {plane}"
+                where = f"{address(store.stream)}, start, end, inside"
+                self.lines += fitted(f"store_packed({where}, {value}, {sizes})")
+                continue
+            at = _element_at(self.frame.plan, store.stream)
             if len(at) + len(value) > WIDTH - 40:
                 name = f"{store.stream.name.rpartition('.')[2]}_kept"
                 self.lines += spell(name, store.value, self.names, TRITON)

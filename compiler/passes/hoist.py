@@ -21,7 +21,7 @@ from ..ir import Graph, Node, Program, ordered
 
 _HOST_OPERATIONS = frozenset(
     """add sub mul div neg pow mod sqrt rsqrt exp log log2 abs sign maximum minimum clamp floor ceil
-    tanh sigmoid softplus sin cos atan2 erf eq ne lt le gt ge and or not where""".split()
+    binade tanh sigmoid softplus sin cos atan2 erf eq ne lt le gt ge and or not where""".split()
 )
 
 

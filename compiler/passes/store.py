@@ -14,26 +14,17 @@ from dataclasses import replace
 
 from ...dsl.describe import each
 from ...dsl.diagnostics import Diagnostic, SpecError
-from ...dsl.levels import ELEMENT, GLOBAL, Level
-from ...dsl.model import Const, Read, Rounding, Storage, constant
-from ...dsl.source import NOWHERE
-from ..codecs import CODECS, SMALLEST_SCALE, Codec
-from ..ir import GUARD, Graph, Node, Program, Store, Stream
-
-ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=NOWHERE)
+from ...dsl.levels import ELEMENT, Level
+from ...dsl.model import Const, Storage
+from ..codecs import CODECS, Codec
+from ..guards import guarded, unguarded
+from ..ir import Graph, Node, Program, Store, Stream
+from ..rounding import round_param
 
 
 def store(program: Program) -> Program:
     """Spell out codecs and the parameter's rounding."""
-    program = _spell_codecs(program)
-    return _round_param(program, program.rounding)
-
-
-def _with(program: Program, streams: list[Stream], stores: list[Store]) -> Program:
-    return replace(program, streams=tuple(streams), stores=tuple(stores))
-
-
-# ---------------------------------------------------------------- codecs
+    return round_param(_spell_codecs(program))
 
 
 def _spell_codecs(program: Program) -> Program:
@@ -44,29 +35,28 @@ def _spell_codecs(program: Program) -> Program:
 
     def decode(node: Node) -> Node:
         codec = codecs.get(node.attr) if node.op == "load" and isinstance(node.attr, str) else None
-        if codec is None:
-            return node
-        return _decoded(graph, node, codec)
+        return node if codec is None else _decoded(graph, node, codec)
 
     program = program.mapped(decode)
     streams: list[Stream] = []
     stores: list[Store] = []
     for stream in program.streams:
         codec = codecs.get(stream.name)
-        if codec is None:
-            streams.append(stream)
-        else:
-            streams += _coded(stream, codec)
+        streams += [stream] if codec is None else _coded(stream, codec)
     for old in program.stores:
         codec = codecs.get(old.stream.name)
         stores += [old] if codec is None else _encoded(graph, old, codec)
-    return _with(program, streams, stores)
+    return replace(program, streams=tuple(streams), stores=tuple(stores))
 
 
 def _decoded(graph: Graph, load: Node, codec: Codec) -> Node:
     """What a load of a quantized state stands for."""
-    scale = graph.node("load", attr=f"{load.attr}_scale", level=_blocks(codec))
-    value = graph.node("mul", codec.decode(graph, load), scale)
+    if codec.scale is None or codec.decode is None:
+        return load
+    ratio = codec.decode(graph, load)
+    value = codec.scale.restore(graph, str(load.attr), ratio, codec.top)
+    if codec.expand is not None:
+        value = codec.expand(graph, value)
     value.label = str(load.attr)
     return value
 
@@ -93,122 +83,30 @@ def codec_of(line: Storage, level: Level) -> Codec:
     return make(**options)
 
 
-def _blocks(codec: Codec) -> Level:
-    return Level("chunks", (constant(codec.block, NOWHERE),))
-
-
 def _coded(stream: Stream, codec: Codec) -> list[Stream]:
-    return [
-        Stream(stream.name, ELEMENT, "uint8", float(codec.zero)),
-        Stream(f"{stream.name}_scale", _blocks(codec), "float32", 0.0),
-    ]
+    """The streams that hold the codes of a state, and their scales."""
+    if codec.scale is None:
+        initial = stream.initial if stream.initial != "param" else 0.0
+        return [Stream(stream.name, ELEMENT, codec.dtype, initial)]
+    block = codec.scale.block if codec.plane else 0
+    codes = Stream(
+        stream.name, ELEMENT, codec.dtype, float(codec.zero), block=block, plane=codec.plane
+    )
+    return [codes, *codec.scale.streams(stream.name)]
 
 
 def _encoded(graph: Graph, old: Store, codec: Codec) -> list[Store]:
-    codes, scales = _coded(old.stream, codec)
+    codes, *_ = _coded(old.stream, codec)
+    if codec.scale is None or codec.encode is None:
+        return [Store(codes, old.value)]
     load = graph.node("load", attr=codes.name, level=ELEMENT)
-    guards, value = _guards(old.value, _decoded(graph, load, codec))
+    guards, value = unguarded(old.value, _decoded(graph, load, codec))
     if value.level != ELEMENT:
         value = graph.node("spread", value, level=ELEMENT)
-    largest = graph.node("max", graph.node("abs", value), level=_blocks(codec))
-    largest.label = f"{old.stream.name}_largest"
-    fits = graph.node("gt", largest, graph.const(SMALLEST_SCALE))
-    lost = graph.node("ne", largest, largest)  # NaN: the block must not read back as zeros
-    scale = graph.node("where", graph.node("or", fits, lost), largest, graph.const(0))
-    scale.label = scales.name
-    inverse = graph.node("where", fits, graph.node("div", graph.const(1), largest), graph.const(0))
-    inverse.label = f"{old.stream.name}_per_scale"
-    code = codec.encode(graph, graph.node("mul", value, inverse))
-    code.label = f"{old.stream.name}_code"
-    return [_kept(graph, Store(codes, code), guards), _kept(graph, Store(scales, scale), guards)]
-
-
-def _guards(value: Node, old: Node) -> tuple[list[Node], Node]:
-    """The guards around what is stored, and that itself, if they keep `old`, the stored value. (In
-    a state's first call they keep its initial value, which is not stored yet.)"""
-    guards: list[Node] = []
-    while value.attr == GUARD and value.args[2] is old:
-        guards.append(value.args[0])
-        value = value.args[1]
-    return guards, value
-
-
-def _kept(graph: Graph, new: Store, guards: list[Node]) -> Store:
-    """A store that leaves what is there, bit by bit, where a guard does not hold."""
-    stream, value = new.stream, new.value
-    old = graph.node("load", attr=stream.name, level=stream.level)
-    for guard in guards:
-        value = graph.node("where", guard, value, old, level=stream.level, attr=GUARD)
-    return Store(stream, value)
-
-
-# ---------------------------------------------------------------- rounding of the parameter
-
-
-def _round_param(program: Program, rounding: Rounding) -> Program:
-    place = next((i for i, s in enumerate(program.stores) if s.stream.name == "param"), None)
-    if rounding.how == "nearest" or place is None:
-        return program
-    graph = program.graph
-    old = graph.node("load", attr="param", level=ELEMENT)
-    guards, new = _guards(program.stores[place].value, old)
-    streams, stores = list(program.streams), list(program.stores)
-    param = program.stores[place].stream
-    match rounding.how:
-        case "stochastic":
-            key = graph.node("operand", attr=ROUNDING_KEY, level=GLOBAL)
-            rounded = graph.node("round_stochastic", new, key, level=ELEMENT)
-            stores[place] = _kept(graph, Store(param, rounded), guards)
-        case "kahan":
-            kahan = Stream("kahan", ELEMENT, "param", 0.0)
-            lost = graph.node("load", attr="kahan", level=ELEMENT)
-            change = graph.node("add", _change(graph, new, old), lost)
-            change.label = "change"
-            rounded = graph.node("cast", graph.node("add", old, change), attr="param")
-            rounded.label = "rounded"
-            stores[place] = _kept(graph, Store(param, rounded), guards)
-            left = graph.node("sub", change, graph.node("sub", rounded, old))
-            stores.append(_kept(graph, Store(kahan, left), guards))
-            streams.append(kahan)
-        case "master":
-            _check_master(rounding)
-            master = Stream("master", ELEMENT, "real", "param")
-            exact = graph.node("load", attr="master", level=ELEMENT)
-            exact.label = "param"
-            program = program.mapped(lambda node: exact if node is old else node)
-            stores = [*program.stores, Store(master, program.stores[place].value)]
-            streams.append(master)
-        case _:
-            raise SpecError(
-                Diagnostic("E514", f"rounding `{rounding.how}` is not compiled yet", rounding.span)
-            )
-    return _with(program, streams, stores)
-
-
-def _change(graph: Graph, new: Node, old: Node) -> Node:
-    """new - old without forming `new`, whose rounding is what Kahan's sum is there to catch."""
-    if new is old:
-        return graph.const(0)
-    match new.op, new.args:
-        case "add" | "sub" as op, (a, b):
-            return graph.node(op, _change(graph, a, old), b)
-        case "mul", (a, b) if b is old and a.is_host:
-            return graph.node("mul", graph.node("sub", a, graph.const(1)), old)
-        case "where", (c, a, b):
-            changes = _change(graph, a, old), _change(graph, b, old)
-            return graph.node("where", c, *changes, level=new.level)
-        case _:
-            return graph.node("sub", new, old)
-
-
-def _check_master(rounding: Rounding) -> None:
-    for name, value in rounding.options:
-        if name == "bits" and isinstance(value, Const) and value.value != 32:
-            raise SpecError(
-                Diagnostic(
-                    "E514",
-                    f"master(bits = {value.value}) is not compiled yet",
-                    rounding.span,
-                    "`master` alone keeps a float32 copy",
-                )
-            )
+    if codec.compress is not None:
+        value = codec.compress(graph, value)
+    ratio, scales = codec.scale.find(graph, codes.name, value, codec.top)
+    code = codec.encode(graph, ratio)
+    code.label = f"{codes.name}_code"
+    stores = [Store(codes, code), *(Store(stream, scale) for stream, scale in scales)]
+    return [guarded(graph, store, guards) for store in stores]

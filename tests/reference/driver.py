@@ -1,8 +1,10 @@
 """What runs a hand-written rule: per tensor a state and a count, as torch.optim does it.
 
 A rule is a function of one tensor, `rule(tensor, hypers)`, that changes `tensor.value` in place and
-keeps what it likes in `tensor.state`. Everything is float64. `TorchOptimizer` gives an optimizer of
-torch.optim the same face, so that tests see one kind of object.
+keeps what it likes in `tensor.state`. A rule of all tensors, `rule(tensors, shared, hypers)`, has
+numbers of its own in `shared` besides. Both write into `taken` which of their branches they went
+through, so that a test can tell whether a trajectory visits all. Everything is float64.
+`TorchOptimizer` gives an optimizer of torch.optim the same face.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ Hypers = dict[str, Any]
 
 
 class Oracle(Protocol):
-    """`set` changes hypers between steps, as a schedule does."""
+    """`set` changes hypers between steps, as a schedule does; few rules ask for the loss."""
 
     def set(self, **hypers: Any) -> None: ...
 
-    def step(self) -> None: ...
+    def step(self, loss: float | None = None) -> None: ...
 
 
 @dataclass(slots=True)
@@ -33,17 +35,19 @@ class OneTensor:
     grad: torch.Tensor
     calls: int = 0
     state: dict[str, torch.Tensor] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
 
 
 Rule = Callable[[OneTensor, Hypers], None]
+RuleOfAll = Callable[[list[OneTensor], dict[str, Any], Hypers], None]
 
 
-class Handwritten:
-    """Applies a rule to every tensor that has a gradient."""
+class _Tensors:
+    """The tensors of a rule, each with its count, its name and the gradient of this call."""
 
     def __init__(
         self,
-        rule: Rule,
+        rule: Rule | RuleOfAll,
         params: Sequence[torch.Tensor],
         defaults: Hypers,
         hypers: Hypers,
@@ -52,7 +56,6 @@ class Handwritten:
         unknown = set(hypers) - set(defaults)
         if unknown:
             raise TypeError(f"{rule.__name__} has no hyper {sorted(unknown)}")
-        self.rule = rule
         self.params = list(params)
         self.hypers = {**defaults, **hypers}
         labels = list(names) or [""] * len(self.params)
@@ -64,14 +67,62 @@ class Handwritten:
     def set(self, **hypers: Any) -> None:
         self.hypers.update(hypers)
 
-    @torch.no_grad()
-    def step(self) -> None:
+    def moving(self, loss: float | None) -> list[OneTensor]:
+        """The tensors that have a gradient; each has made one more call."""
+        self.hypers["loss"] = loss
+        found: list[OneTensor] = []
         for param, tensor in zip(self.params, self.tensors, strict=True):
-            if param.grad is None:
-                continue
-            tensor.calls += 1
-            tensor.grad = param.grad.clone()
+            if param.grad is not None:
+                tensor.calls += 1
+                tensor.grad = param.grad.clone()
+                found.append(tensor)
+        return found
+
+    @property
+    def taken(self) -> set[str]:
+        return set().union(*(tensor.taken for tensor in self.tensors))
+
+
+class Handwritten(_Tensors):
+    """Applies a rule to every tensor that has a gradient."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        params: Sequence[torch.Tensor],
+        defaults: Hypers,
+        hypers: Hypers,
+        names: Sequence[str],
+    ) -> None:
+        super().__init__(rule, params, defaults, hypers, names)
+        self.rule = rule
+
+    @torch.no_grad()
+    def step(self, loss: float | None = None) -> None:
+        for tensor in self.moving(loss):
             self.rule(tensor, self.hypers)
+
+
+class Together(_Tensors):
+    """Applies a rule once, to all tensors that have a gradient."""
+
+    def __init__(
+        self,
+        rule: RuleOfAll,
+        params: Sequence[torch.Tensor],
+        defaults: Hypers,
+        hypers: Hypers,
+        names: Sequence[str],
+    ) -> None:
+        super().__init__(rule, params, defaults, hypers, names)
+        self.rule = rule
+        self.shared: dict[str, Any] = {}
+
+    @torch.no_grad()
+    def step(self, loss: float | None = None) -> None:
+        moving = self.moving(loss)
+        if moving:
+            self.rule(moving, self.shared, self.hypers)
 
 
 class TorchOptimizer:
@@ -84,7 +135,7 @@ class TorchOptimizer:
         for group in self.optimizer.param_groups:
             group.update(hypers)
 
-    def step(self) -> None:
+    def step(self, loss: float | None = None) -> None:
         before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:

@@ -39,12 +39,12 @@ class Lookahead:
         self.inner.set(**hypers)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, loss: float | None = None) -> None:
         moving = [i for i, param in enumerate(self.params) if param.grad is not None]
         for i in moving:
             self.slow.setdefault(i, self.params[i].detach().clone())
             self.steps[i] += 1
-        self.inner.step()
+        self.inner.step(loss)
         for i in moving:
             if self.steps[i] % self.k == 0:
                 self.slow[i] += self.alpha * (self.params[i] - self.slow[i])
@@ -62,11 +62,11 @@ class GlobalNormClip:
     def set(self, **hypers: Any) -> None:
         self.inner.set(**hypers)
 
-    def step(self) -> None:
+    def step(self, loss: float | None = None) -> None:
         given = [param.grad for param in self.params]
         for param in self.params:
             param.grad = None if param.grad is None else param.grad.clone()
         torch.nn.utils.clip_grad_norm_(self.params, self.max_norm)
-        self.inner.step()
+        self.inner.step(loss)
         for param, grad in zip(self.params, given, strict=True):
             param.grad = grad

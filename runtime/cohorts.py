@@ -1,0 +1,171 @@
+"""Asking `host`: once for all tensors of a group that it cannot tell apart.
+
+    sort_out(optimizer)              every parameter with a gradient, and its cohort
+    ask(optimizer, cohorts)          the answer for each cohort
+
+A cohort's tensors have equal facts, as far as `host` reads them, the same number of steps behind
+them and the same numbers on the host. So as long as they step together they stay a cohort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from . import hyper
+from .collect import usable_grad
+from .facts import Facts, facts_read
+from .path import Choice
+
+if TYPE_CHECKING:
+    from .optimizer import CompiledOptimizer
+
+NOTHING = Choice(-1)  # for a tensor without elements: `host` may divide by its size
+
+
+@dataclass(slots=True)
+class Cohort:
+    """Tensors of one group with equal answers; `fact` is the first one's."""
+
+    place: int  # of the group
+    fact: Facts
+    params: list[Tensor] = field(default_factory=list[Tensor])
+
+
+@dataclass(slots=True)
+class Entry:
+    """A parameter that has a gradient, and the number of its cohort."""
+
+    param: Tensor
+    fact: Facts
+    cohort: int
+
+
+def sort_out(
+    optimizer: CompiledOptimizer, facts: dict[Tensor, Facts]
+) -> tuple[list[Entry], list[Cohort]]:
+    """Every parameter that has a gradient, in order, and the cohorts they form. `facts` are those
+    of the steps before."""
+    name = type(optimizer).__name__
+    read = facts_read(optimizer.host)
+    entries: list[Entry] = []
+    cohorts: list[Cohort] = []
+    number: dict[object, int] = {}
+    index = 0
+    for group_place, group in enumerate(optimizer.param_groups):
+        for place, param in enumerate(group["params"]):
+            if param.grad is None:
+                continue
+            usable_grad(param, name)
+            fact = _fact(optimizer, facts, param, group, place, index + place)
+            state = optimizer.state.get(param, {})
+            numbers = [state[n] for n in ("step", *optimizer.host_states) if n in state]
+            told = [getattr(fact, n) for n in read or ()]
+            apart = (
+                group_place,
+                *state,
+                *numbers,
+                fact.numel > 0,
+                *told,
+                None if read is not None else index + place,
+            )
+            cohort = number.setdefault(apart, len(cohorts))
+            if cohort == len(cohorts):
+                cohorts.append(Cohort(group_place, fact))
+            cohorts[cohort].params.append(param)
+            entries.append(Entry(param, fact, cohort))
+        index += len(group["params"])
+    return entries, cohorts
+
+
+def _fact(
+    optimizer: CompiledOptimizer,
+    kept: dict[Tensor, Facts],
+    param: Tensor,
+    group: dict[str, Any],
+    place: int,
+    index: int,
+) -> Facts:
+    """What is known of a tensor; kept while its shape and role are the same."""
+    fact = kept.get(param)
+    role = group.get("role", "")
+    if fact is None or fact.shape != param.shape or fact.given_role != role:
+        names = group.get("param_names")
+        name = names[place] if names else ""
+        fact = kept[param] = Facts(type(optimizer).__name__, index, tuple(param.shape), name, role)
+        fact.role = role or optimizer.role_of(fact)
+    return fact
+
+
+def ask(optimizer: CompiledOptimizer, cohorts: Iterable[Cohort]) -> list[Choice]:
+    """What `host` answers for each cohort. Nothing is changed: a refusal must not leave half a
+    step behind."""
+    groups = optimizer.param_groups
+    hypers: dict[int, dict[str, Any]] = {}
+    answers: list[Choice] = []
+    for cohort in cohorts:
+        if cohort.place not in hypers:
+            hypers[cohort.place] = hyper.numbers(optimizer.hypers, groups[cohort.place])
+        given, fact = hypers[cohort.place], cohort.fact
+        _tell(
+            fact, groups[cohort.place], groups[0], given, optimizer.state.get(cohort.params[0], {})
+        )
+        answers.append(_answer(optimizer, given, fact) if fact.numel else NOTHING)
+    return answers
+
+
+def _tell(
+    fact: Facts,
+    group: dict[str, Any],
+    first: dict[str, Any],
+    hypers: dict[str, Any],
+    state: dict[str, Any],
+) -> None:
+    """Bring up to date what changes from step to step."""
+    fact.first = not state
+    fact.t = int(state["step"]) + 1 if state else 1
+    fact.grad_scale = -1.0 if group["maximize"] else 1.0
+    fact.seed = group.get("seed", 0)
+    fact.lr = hypers.get("lr", 0.0)
+    fact.base_lr = float(group.get("initial_lr", fact.lr))
+    fact.homes = {"global": first, "group": group, "tensor": state}
+
+
+def _answer(optimizer: CompiledOptimizer, hypers: dict[str, Any], fact: Facts) -> Choice:
+    states: dict[str, Any] = {
+        name: fact.homes[level][name]
+        for name, level in optimizer.host_states.items()
+        if name in fact.homes[level]
+    }
+    try:
+        return optimizer.host(hypers, fact, states)
+    except ArithmeticError as error:
+        raise ValueError(f"{fact}: a number of this step does not exist: {error}") from error
+
+
+def settle(
+    optimizer: CompiledOptimizer,
+    cohort: Cohort,
+    choice: Choice,
+    states: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Count the step, and keep what `host` computed; returns what each tensor's state has now."""
+    group, first = optimizer.param_groups[cohort.place], optimizer.param_groups[0]
+    new: dict[str, Any] = {}
+    if choice is NOTHING or optimizer.paths[choice.path].counts:
+        new["step"] = cohort.fact.t
+    for name, value in choice.hosts.items():
+        match optimizer.host_states.get(name):
+            case "global":
+                first[name] = value
+            case "group":
+                group[name] = value
+            case _:
+                new[name] = value
+    for name, value in new.items():
+        for state in states:
+            state[name] = value
+    return new

@@ -1,0 +1,151 @@
+"""What there is to step: which parameters have gradients, their cohorts, and the layouts so far.
+
+    scene.same(optimizer)       whether all is as it was when the scene was made
+    scene.step(optimizer)       ask every cohort, then run the layout of the paths they take
+
+Asking costs as much as there are cohorts, not tensors; a scene that stays the same keeps the step's
+cost on the host to what `look` takes, and to one upload where a number or a gradient's address is
+new. Whatever else changes makes a new scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .batch import Kept
+from .cohorts import ask, settle, sort_out
+from .facts import Facts
+from .layout import Layout
+from .look import looker
+from .path import Choice, Path
+from .target import forced_target
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from .optimizer import CompiledOptimizer
+
+_MOST_LAYOUTS = 8  # a rule takes few paths; more would be sizes that change in every step
+
+
+class Scene:
+    """The parameters that have gradients, in order, and their cohorts."""
+
+    def __init__(
+        self, optimizer: CompiledOptimizer, facts: dict[Tensor, Facts], kept: Kept
+    ) -> None:
+        self._kept = kept
+        self._entries, self._cohorts = sort_out(optimizer, facts)
+        self.params = [entry.param for entry in self._entries]
+        self._groups = [(group, group.get("role", "")) for group in optimizer.param_groups]
+        self._facts = [cohort.fact for cohort in self._cohorts]
+        self._layouts: dict[object, Layout] = {}
+        self._aligned: set[Tensor] = set()
+        self._watch: Watch | None = None
+
+    def same(self, optimizer: CompiledOptimizer) -> bool:
+        """Whether parameters, gradients and states are as they were."""
+        groups = optimizer.param_groups
+        if self._watch is None or len(groups) != len(self._groups):
+            return False
+        for group, (known, role) in zip(groups, self._groups, strict=True):
+            if group is not known or group.get("role", "") != role:
+                return False
+        return self._watch.same(groups, optimizer.state) and self._shared == _shared(optimizer)
+
+    def step(self, optimizer: CompiledOptimizer, *, will_repeat: bool) -> None:
+        """One step. `will_repeat`: remember what there is, so that `same` can say yes."""
+        choices = ask(optimizer, self._cohorts)
+        way = (forced_target(), *((choice.path, choice.sizes) for choice in choices))
+        layout = self._layouts.get(way) if self._watch is not None else None
+        if layout is None or self._watch is None:
+            layout = Layout(optimizer, self._entries, self._cohorts, choices, self._kept)
+            self._settle_first(optimizer, choices)
+            layout.run()
+            self._watch = None
+            if will_repeat and layout.is_repeatable:
+                self._remember(optimizer, way, layout)
+        else:
+            grad_at = self._watch.grad_at[self._with_grad]
+            self._settle(optimizer, choices, self._watch)
+            layout.run_again(optimizer, choices, self._facts, grad_at)
+        if self.params:
+            torch.autograd.graph.increment_version(self.params)
+
+    # ------------------------------------------------------------ numbers in states
+
+    def _settle_first(self, optimizer: CompiledOptimizer, choices: Sequence[Choice]) -> None:
+        for cohort, choice in zip(self._cohorts, choices, strict=True):
+            states = [optimizer.state[param] for param in cohort.params]
+            settle(optimizer, cohort, choice, states)
+            for name in ("step", *optimizer.host_states):  # equal numbers become one object
+                if name in states[0]:
+                    value = states[0][name]
+                    for state in states:
+                        state[name] = value
+
+    def _settle(
+        self, optimizer: CompiledOptimizer, choices: Sequence[Choice], watch: Watch
+    ) -> None:
+        everything = tuple(optimizer.state.values())
+        for number, choice in enumerate(choices):
+            states = self._picks[number](everything)
+            new = settle(optimizer, self._cohorts[number], choice, states)
+            for name, value in new.items():
+                watch.expect(number, name, value)
+
+    # ------------------------------------------------------------ what is remembered
+
+    def _remember(self, optimizer: CompiledOptimizer, way: object, layout: Layout) -> None:
+        found = looker()
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        if found is None or len(set(params)) < len(params):
+            return
+        if len(self._layouts) == _MOST_LAYOUTS:
+            self._layouts.clear()
+        self._layouts[way] = layout
+        self._aligned.update(self.params[place] for place in layout.aligned)
+        cohort_of = {entry.param: entry.cohort for entry in self._entries}
+        place_of = {param: place for place, param in enumerate(params)}
+        self._with_grad = np.array([place_of[param] for param in self.params], dtype=np.int64)
+        row = {param: place for place, param in enumerate(optimizer.state)}
+        self._picks = [_pick([row[p] for p in cohort.params]) for cohort in self._cohorts]
+        self._shared = _shared(optimizer)
+        try:
+            groups, state = optimizer.param_groups, optimizer.state
+            watch = Watch(found, groups, state, cohort_of, self._aligned)
+        except OSError:  # a kind of tensor that `look` does not see as Python does
+            return
+        if watch.same(optimizer.param_groups, optimizer.state):
+            self._watch = watch
+
+
+def _pick(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that picks the items at these places."""
+    if len(places) == 1:
+        return lambda items: (items[places[0]],)
+    return itemgetter(*places)
+
+
+def _shared(optimizer: CompiledOptimizer) -> list[object]:
+    """The states of groups, and of all: where they lie, and as what."""
+    names = _shared_names(optimizer.paths)
+    return [
+        (name, value.data_ptr(), value.dtype, value.device, value.shape, value.stride())
+        for group in optimizer.param_groups
+        if names
+        for name in names
+        if isinstance(value := group.get(name), Tensor)
+    ]
+
+
+@cache
+def _shared_names(paths: tuple[Path, ...]) -> tuple[str, ...]:
+    streams = (stream for path in paths for stream in path.streams)
+    return tuple(dict.fromkeys(s.name for s in streams if s.level in ("group", "global")))
