@@ -26,10 +26,10 @@ _ROUNDS = 25
 
 def measure(make: Any, rival: Any, count: int) -> tuple[float, float]:
     """Median microseconds of a step of both."""
-    from ..runtime.family import Family
+    from ..runtime.c import Library
 
     times: tuple[list[float], list[float]] = ([], [])
-    with patch.object(Family, "_launch", _nothing):
+    with patch.object(Library, "launch", _nothing):
         sides: list[Any] = []
         for side in (make, rival):
             params = [Parameter(torch.ones(2, 4)) for _ in range(count)]

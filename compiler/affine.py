@@ -2,8 +2,9 @@
 
     affine_product(x, y)   binade(x) * binade(y) * (s < 1 ? 1 + s : 2 s), s = x's and y's fractions
 
-The meaning is in dsl/affine.py. Factors are powers of two, so all but the sum of the fractions is
-exact, and every target gets the bits that adding integers would give.
+The meaning is in dsl/affine.py. Factors are powers of two and fractions are added before their
+ones, so products and quotients are exact: the bits that adding integers would give, in any target.
+A root rounds where halving an odd integer would cut.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def spelled_out(graph: Graph, op: str, args: tuple[Node, ...]) -> Node:
 def _product(graph: Graph, a: Node, b: Node) -> Node:
     exact = graph.node("mul", a, b)
     (x, p), (y, q) = _parts(graph, a), _parts(graph, b)
-    both = _sub(graph, graph.node("add", x, y), 2)
+    both = graph.node("add", x, y)
     carried = graph.node("mul", both, graph.const(2))
     less = graph.node("lt", both, graph.const(1))
-    mantissa = graph.node("where", less, _sub(graph, both, -1), carried)
+    mantissa = graph.node("where", less, _plus(graph, both, 1), carried)
     return _unless_special(graph, exact, mantissa, graph.node("mul", p, q), a, b)
 
 
@@ -41,7 +42,7 @@ def _quotient(graph: Graph, a: Node, b: Node) -> Node:
     difference = graph.node("sub", x, y)
     borrowed = graph.node("mul", difference, graph.const(0.5))
     less = graph.node("lt", difference, graph.const(0))
-    mantissa = _sub(graph, graph.node("where", less, borrowed, difference), -1)
+    mantissa = _plus(graph, graph.node("where", less, borrowed, difference), 1)
     return _unless_special(graph, exact, mantissa, graph.node("div", p, q), a, b)
 
 
@@ -51,20 +52,19 @@ def _root(graph: Graph, x: Node) -> Node:
     above = graph.node("mul", graph.node("sqrt", power), graph.const(1.001))  # roots may round down
     root = graph.node("binade", above)
     left = graph.node("div", power, graph.node("mul", root, root))  # 1 or 2
-    mantissa = graph.node("mul", graph.node("add", left, fraction), graph.const(0.5))
+    twice = graph.node("add", left, _plus(graph, fraction, 1))
+    mantissa = graph.node("mul", twice, graph.const(0.5))
     return _unless_special(graph, exact, mantissa, root, x)
 
 
 def _parts(graph: Graph, x: Node) -> tuple[Node, Node]:
-    """1 + f and 2^e of the size of x."""
+    """f and 2^e of the size of x."""
     size = graph.node("abs", x)
     power = graph.node("binade", size)
-    return graph.node("div", size, power), power
+    return _plus(graph, graph.node("div", size, power), -1), power
 
 
-def _unless_special(
-    graph: Graph, exact: Node, mantissa: Node, power: Node, *inside: Node
-) -> Node:
+def _unless_special(graph: Graph, exact: Node, mantissa: Node, power: Node, *inside: Node) -> Node:
     """mantissa * power with the exact result's sign; the exact result where a number of the data is
     zero, subnormal, infinite or NaN. (On the host nothing is subnormal: zero shows in the result.)
     """
@@ -79,5 +79,5 @@ def _unless_special(
     return graph.node("where", usual, signed, exact)
 
 
-def _sub(graph: Graph, x: Node, number: float) -> Node:
-    return graph.node("sub", x, graph.const(number))
+def _plus(graph: Graph, x: Node, number: float) -> Node:
+    return graph.node("add", x, graph.const(number))

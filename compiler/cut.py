@@ -31,6 +31,9 @@ class Cut:
     buffers: dict[Node, Stream] = field(default_factory=dict[Node, Stream])
     exported: dict[str, Slot] = field(default_factory=dict[str, Slot])  # a coarse state's old value
     _slots: dict[Node, Slot] = field(default_factory=dict[Node, Slot])
+    _cut: dict[tuple[Node, int, bool], Node] = field(
+        default_factory=dict[tuple[Node, int, bool], Node]
+    )
 
     def loads(self, roots: Iterable[Node]) -> tuple[Stream, ...]:
         """The streams that a step computing `roots` reads."""
@@ -42,6 +45,11 @@ class Cut:
         """`node` as sweep k computes it: cut where memory or an earlier step has the value."""
         if node.is_host:
             return node
+        if (node, k, buffered) not in self._cut:
+            self._cut[node, k, buffered] = self._at(node, k, buffered)
+        return self._cut[node, k, buffered]
+
+    def _at(self, node: Node, k: int, buffered: bool) -> Node:
         ready = self.sequence.ready[node]
         if node.op == "load":
             return self.load(node, k)

@@ -31,8 +31,8 @@ def compile(
             ``"AdamW + Cautious + Lookahead(k=5)"``.
         quantize: a codec for all states (``"dynamic8"``) or one per state
             (``{"m": "dynamic8(block=256)"}``).
-        rounding: how the parameter is written: ``"nearest"``, ``"stochastic"``, ``"kahan"`` or
-            ``"master"``.
+        rounding: how the parameter is written: ``"nearest"``, ``"stochastic"``, ``"kahan"``,
+            ``"master"`` or ``"master(bits = 8)"``.
 
     Raises:
         SpecError: if the spec is wrong, with every mistake in it.

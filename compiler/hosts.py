@@ -17,6 +17,12 @@ from ..dsl.model import Apply, Const, Expr, Read, constant, walk
 
 _UNIFORM_FACTS = frozenset("t first grad_scale lr_scale base_lr worker workers width depth".split())
 
+
+def _binade(x: float) -> float:
+    """The greatest power of two not above x > 0."""
+    return math.ldexp(0.5, math.frexp(x)[1])
+
+
 _FOLD: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "add": operator.add,
@@ -36,7 +42,7 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "exp": math.exp,
     "log": math.log,
     "abs": abs,
-    "binade": lambda x: math.ldexp(0.5, math.frexp(x)[1]),
+    "binade": _binade,
     "floor": math.floor,
     "ceil": math.ceil,
     "maximum": max,

@@ -1,11 +1,11 @@
 """The rounding of the parameter: once, at the end of the step.
 
-    nearest        the store converts
-    stochastic     up with the probability of the bits cut off, by a hash of seed, step and place
-    kahan          what is lost is kept, and added to the next change
-    master         a float32 copy that the step reads and writes
-    master(8|16)   the remainder beside the parameter, in counts of half a unit of its last place:
-                   exact = param + half_ulp(param) * remainder / 127  (32767 in 16 bits)
+nearest        the store converts
+stochastic     up with the probability of the bits cut off, by a hash of seed, step and place
+kahan          what is lost is kept, and added to the next change
+master         a float32 copy that the step reads and writes
+master(8|16)   the remainder beside the parameter, in counts of half a unit of its last place:
+               exact = param + half_ulp(param) * remainder / 127  (32767 in 16 bits)
 """
 
 from __future__ import annotations

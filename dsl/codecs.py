@@ -46,9 +46,7 @@ CODECS = _codecs(
     ),
     CodecKind("power4", "4 bits, squares", False, {**_PACKED, "rank1": False}),
     CodecKind("softsign8", "8 bits, companded by x / (1 + |x|)", True, {"block": 32}),
-    CodecKind(
-        "sqrt8", "8 bits, companded by the root", True, {"block": 32}, signed=False
-    ),
+    CodecKind("sqrt8", "8 bits, companded by the root", True, {"block": 32}, signed=False),
     CodecKind("e4m3", "8-bit floating point, 3 bits of mantissa", True, {"block": 256}),
     CodecKind("e5m2", "8-bit floating point, 2 bits of mantissa", True, {"block": 256}),
     CodecKind("bfloat16", "16-bit floating point, the exponents of float32", True),

@@ -53,15 +53,16 @@ def linear_table(bits: int, signed: bool) -> Array:
 def power_table(bits: int, signed: bool) -> Array:
     """The squares of the linear values, with their signs."""
     values = linear_table(bits, signed)
-    return np.sign(values) * values**2
+    return values * np.abs(values)
 
 
 def nearest(values: Array, table: Array) -> Array:
     """For each value the place of the nearest in the table, the even one of two."""
     distances = np.abs(values[:, None] - table[None, :])
-    least = distances == distances.min(axis=1, keepdims=True)
-    first, last = least.argmax(axis=1), len(table) - 1 - least[:, ::-1].argmax(axis=1)
-    return np.where(first % 2 == 0, first, last)
+    least: Array = distances == distances.min(axis=1, keepdims=True)
+    first: Array = least.argmax(axis=1)
+    last: Array = len(table) - 1 - least[:, ::-1].argmax(axis=1)
+    return last + (first - last) * (first % 2 == 0)
 
 
 # ---------------------------------------------------------------- codecs

@@ -18,7 +18,8 @@ from .model import Apply, Assign, Const, Expr, Model, Read, State, Storage, cons
 from .structure import steps
 
 _NEVER = frozenset(
-    "square abs sqrt rsqrt exp exp2 sigmoid softplus norm rms std count eq ne lt le gt ge and or not".split()
+    """square abs sqrt rsqrt exp exp2 sigmoid softplus norm rms std count eq ne lt le gt ge and or
+    not""".split()
 )
 _FACTS = frozenset({"t", "lr", "base_lr", "lr_scale", "numel", "rows", "cols", "ndim", "size"})
 
@@ -68,7 +69,9 @@ def _warn(c: Context, line: Storage, names: list[str], never: frozenset[str]) ->
                 line.span,
                 "take a codec with a sign: `dynamic8`, `softsign8`",
             )
-        elif not kind.zero and line.codec != "none" and not unsigned and "asymmetric" not in options:
+        elif (
+            not kind.zero and line.codec != "none" and not unsigned and "asymmetric" not in options
+        ):
             c.report.warn(
                 "W406",
                 f"`{line.codec}` has no code for 0, so `{name}` never rests",
@@ -156,7 +159,6 @@ class _Signs:
 
     def _bounds(self, name: str) -> tuple[float, float]:
         for hyper in self.model.hypers:
-            if name == hyper.name or name in hyper.items:
-                if hyper.bounds is not None:
-                    return hyper.bounds.low, hyper.bounds.high
+            if (name == hyper.name or name in hyper.items) and hyper.bounds is not None:
+                return hyper.bounds.low, hyper.bounds.high
         return float("-inf"), float("inf")

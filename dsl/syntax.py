@@ -38,6 +38,7 @@ from .syntax_body import (
 )
 from .syntax_members import (
     Active,
+    Arithmetic,
     Choice,
     Codec,
     Declaration,
@@ -45,7 +46,6 @@ from .syntax_members import (
     Doc,
     Event,
     Family,
-    Arithmetic,
     File,
     Gradients,
     Hyper,
@@ -84,6 +84,7 @@ __all__ = [
     "Active",
     "Applied",
     "Arg",
+    "Arithmetic",
     "Assign",
     "Binary",
     "Call",
@@ -97,7 +98,6 @@ __all__ = [
     "Every",
     "Expr",
     "Family",
-    "Arithmetic",
     "File",
     "First",
     "Gradients",

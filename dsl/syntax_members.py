@@ -238,9 +238,9 @@ class Route(Node):
 
 
 Member = (
-    Doc | Paper | Family | Arithmetic | Hyper | State | Quantize | Round | RuleTable | Requires | Gradients
-    | Input | Needs | Let | Override | Section | Replace | ReplaceSection | Active | Event | View
-    | Route
+    Doc | Paper | Family | Arithmetic | Hyper | State | Quantize | Round | RuleTable | Requires
+    | Gradients | Input | Needs | Let | Override | Section | Replace | ReplaceSection | Active
+    | Event | View | Route
 )  # fmt: skip
 
 

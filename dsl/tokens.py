@@ -15,8 +15,8 @@ DECLARATIONS: tuple[str, ...] = tuple(
     "import optimizer modifier def schedule roles partition grouping".split()
 )
 MEMBERS: tuple[str, ...] = tuple(
-    "paper family arithmetic hyper state quantize round roles partition grouping layout requires gradients"
-    " input needs let replace active on view route".split()
+    "paper family arithmetic hyper state quantize round roles partition grouping layout requires"
+    " gradients input needs let replace active on view route".split()
 )
 STATEMENTS: tuple[str, ...] = tuple(
     "when otherwise first every repeat skip reset guard return".split()

@@ -29,13 +29,12 @@ from .cells import (
     identity,
     join,
 )
-from .codes import read_back
+from .codes import read_back, round_to
 from .evaluate import ELEMENTARY, MATRICES, REDUCTIONS, elementary, number, reduce
 from .factorise import ONE, SEVERAL, put, take
 from .keep import Keep
 from .levels import Level
 from .model import Apply, Const, Expr, Model, Read, State
-from .storage import round_to
 
 ACROSS = ("global", "group", "layers")  # levels that hold more than one tensor
 

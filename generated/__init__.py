@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from .nadamw import NAdamW as NAdamW
     from .normalizedgd import NormalizedGD as NormalizedGD
     from .normlosssgd import NormLossSGD as NormLossSGD
+    from .piecewiseaffineadamw import PiecewiseAffineAdamW as PiecewiseAffineAdamW
     from .prodigy import Prodigy as Prodigy
     from .radam import RAdam as RAdam
     from .ranger21 import Ranger21 as Ranger21
@@ -155,6 +156,7 @@ __all__ = [
     "NAdamW",
     "NormLossSGD",
     "NormalizedGD",
+    "PiecewiseAffineAdamW",
     "Prodigy",
     "RAdam",
     "RMSprop",

@@ -50,6 +50,7 @@ from stepc.runtime import (
     Stream,
     Sweep,
     kernel,
+    scalar,
 )
 
 if TYPE_CHECKING:
@@ -2876,6 +2877,7 @@ class Adafactor(CompiledOptimizer):
         scale_parameter: bool.
         eps_form: choice, one of added, floored.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -3173,6 +3175,7 @@ class Adafactor(CompiledOptimizer):
         eps_form: str = "added",
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -3187,6 +3190,7 @@ class Adafactor(CompiledOptimizer):
                 "scale_parameter": scale_parameter,
                 "eps_form": eps_form,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -3276,6 +3280,97 @@ class Adafactor(CompiledOptimizer):
                 0 if eps_form == "added" else eps1**2,
                 1 - lr * weight_decay,
                 min(lr, 1 / math.sqrt(t)) if relative_step else lr,
+                1 / d,
+                1 / numel,
+            ),
+        )
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        beta2_decay = hyper["beta2_decay"]
+        eps1, eps2 = hyper["eps"]
+        d = hyper["d"]
+        weight_decay = hyper["weight_decay"]
+        beta1 = hyper["beta1"]
+        relative_step = hyper["relative_step"]
+        scale_parameter = hyper["scale_parameter"]
+        eps_form = hyper["eps_form"]
+        t = fact.t
+        cols = fact.cols
+        grad_scale = fact.grad_scale
+        rows = fact.rows
+        numel = fact.numel
+        if beta1 > 0:
+            if scale_parameter:
+                return Choice(
+                    0,
+                    scalars=(
+                        1 - t**beta2_decay,
+                        t**beta2_decay / cols,
+                        grad_scale,
+                        eps1 if eps_form == "added" else 0,
+                        t**beta2_decay / rows,
+                        1 / rows,
+                        0 if eps_form == "added" else eps1**2,
+                        1 - lr * weight_decay,
+                        scalar.minimum(lr, 1 / scalar.sqrt(t)) if relative_step else lr,
+                        eps2,
+                        1 / numel,
+                        beta1,
+                        1 - beta1,
+                        1 / d,
+                    ),
+                )
+            return Choice(
+                1,
+                scalars=(
+                    1 - t**beta2_decay,
+                    t**beta2_decay / cols,
+                    grad_scale,
+                    eps1 if eps_form == "added" else 0,
+                    t**beta2_decay / rows,
+                    1 / rows,
+                    0 if eps_form == "added" else eps1**2,
+                    1 - lr * weight_decay,
+                    scalar.minimum(lr, 1 / scalar.sqrt(t)) if relative_step else lr,
+                    beta1,
+                    1 - beta1,
+                    1 / d,
+                    1 / numel,
+                ),
+            )
+        if scale_parameter:
+            return Choice(
+                2,
+                scalars=(
+                    1 - t**beta2_decay,
+                    t**beta2_decay / cols,
+                    grad_scale,
+                    eps1 if eps_form == "added" else 0,
+                    t**beta2_decay / rows,
+                    1 / rows,
+                    0 if eps_form == "added" else eps1**2,
+                    1 - lr * weight_decay,
+                    scalar.minimum(lr, 1 / scalar.sqrt(t)) if relative_step else lr,
+                    eps2,
+                    1 / numel,
+                    1 / d,
+                ),
+            )
+        return Choice(
+            3,
+            scalars=(
+                1 - t**beta2_decay,
+                t**beta2_decay / cols,
+                grad_scale,
+                eps1 if eps_form == "added" else 0,
+                t**beta2_decay / rows,
+                1 / rows,
+                0 if eps_form == "added" else eps1**2,
+                1 - lr * weight_decay,
+                scalar.minimum(lr, 1 / scalar.sqrt(t)) if relative_step else lr,
                 1 / d,
                 1 / numel,
             ),

@@ -377,6 +377,7 @@ class Adagrad(CompiledOptimizer):
         initial_accumulator_value: real, in [0, inf).
         eps: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -444,6 +445,7 @@ class Adagrad(CompiledOptimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -454,6 +456,7 @@ class Adagrad(CompiledOptimizer):
                 "initial_accumulator_value": initial_accumulator_value,
                 "eps": eps,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -480,3 +483,5 @@ class Adagrad(CompiledOptimizer):
                 ),
             )
         return Choice(1, scalars=(lr / (1 + (t - 1) * lr_decay), grad_scale, weight_decay, eps))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

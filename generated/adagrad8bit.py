@@ -573,7 +573,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -950,6 +950,7 @@ class Adagrad8bit(CompiledOptimizer):
         initial_accumulator_value: real, in [0, inf).
         eps: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1061,6 +1062,7 @@ class Adagrad8bit(CompiledOptimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1071,6 +1073,7 @@ class Adagrad8bit(CompiledOptimizer):
                 "initial_accumulator_value": initial_accumulator_value,
                 "eps": eps,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1111,3 +1114,5 @@ class Adagrad8bit(CompiledOptimizer):
                 ),
             )
         return Choice(3, scalars=(lr / (1 + (t - 1) * lr_decay), grad_scale, weight_decay, eps))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

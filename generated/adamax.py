@@ -284,6 +284,7 @@ class AdaMax(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -339,6 +340,7 @@ class AdaMax(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -348,6 +350,7 @@ class AdaMax(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -373,3 +376,5 @@ class AdaMax(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -1148,6 +1148,7 @@ class AdamMini(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         num_heads: int, in [1, inf), required.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1293,6 +1294,7 @@ class AdamMini(CompiledOptimizer):
         weight_decay: float = 0.01,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1303,6 +1305,7 @@ class AdamMini(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "num_heads": num_heads,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1464,3 +1467,5 @@ class AdamMini(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

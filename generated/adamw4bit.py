@@ -418,7 +418,8 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
 /* The codes of a block: a byte holds two, of elements that lie `plane` apart. */
-static inline void unpack(uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
+static inline void unpack(
+    uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
 {
     for (int first = 0; first < block; first += 2 * plane)
         for (int k = 0; k < plane; k++) {
@@ -426,13 +427,14 @@ static inline void unpack(uint8_t *restrict codes, const uint8_t *restrict bytes
             codes[first + plane + k] = bytes[first / 2 + k] & 15;
         }
 }
-static inline void pack(uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
+static inline void pack(
+    uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
 {
     for (int first = 0; first < block; first += 2 * plane)
         for (int k = 0; k < plane; k++)
             bytes[first / 2 + k] = (uint8_t)(codes[first + k] << 4 | codes[first + plane + k]);
 }
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -699,6 +701,7 @@ class AdamW4bit(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -778,6 +781,7 @@ class AdamW4bit(CompiledOptimizer):
         weight_decay: float = 0.01,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -787,6 +791,7 @@ class AdamW4bit(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -831,3 +836,5 @@ class AdamW4bit(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

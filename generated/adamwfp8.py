@@ -620,6 +620,7 @@ class AdamWFp8(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -699,6 +700,7 @@ class AdamWFp8(CompiledOptimizer):
         weight_decay: float = 0.01,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -708,6 +710,7 @@ class AdamWFp8(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -752,3 +755,5 @@ class AdamWFp8(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

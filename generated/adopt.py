@@ -670,6 +670,7 @@ class ADOPT(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         decouple: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -786,6 +787,7 @@ class ADOPT(CompiledOptimizer):
         decouple: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -797,6 +799,7 @@ class ADOPT(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "decouple": decouple,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -849,3 +852,5 @@ class ADOPT(CompiledOptimizer):
                 1 - beta2,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -650,6 +650,7 @@ class CoupledAdam(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         scale: real, in (0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -729,6 +730,7 @@ class CoupledAdam(CompiledOptimizer):
         scale: float = 1.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -739,6 +741,7 @@ class CoupledAdam(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "scale": scale,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -787,3 +790,5 @@ class CoupledAdam(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

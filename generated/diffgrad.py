@@ -27,7 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
+from stepc.runtime import (
+    Choice,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+    scalar,
+)
 
 if TYPE_CHECKING:
     import triton.language as tl
@@ -299,6 +309,7 @@ class DiffGrad(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -355,6 +366,7 @@ class DiffGrad(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -364,6 +376,7 @@ class DiffGrad(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -381,6 +394,30 @@ class DiffGrad(CompiledOptimizer):
             scalars=(
                 lr,
                 math.sqrt(1 - beta2**t) / (1 - beta1**t),
+                grad_scale,
+                weight_decay,
+                beta1,
+                1 - beta1,
+                beta2,
+                1 - beta2,
+                eps,
+            ),
+        )
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        beta1, beta2 = hyper["betas"]
+        eps = hyper["eps"]
+        weight_decay = hyper["weight_decay"]
+        t = fact.t
+        grad_scale = fact.grad_scale
+        return Choice(
+            0,
+            scalars=(
+                lr,
+                scalar.sqrt(1 - beta2**t) / (1 - beta1**t),
                 grad_scale,
                 weight_decay,
                 beta1,

@@ -27,7 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
+from stepc.runtime import (
+    Choice,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+    scalar,
+)
 
 if TYPE_CHECKING:
     import triton.language as tl
@@ -318,6 +328,7 @@ class EXAdam(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         log_growth: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -375,6 +386,7 @@ class EXAdam(CompiledOptimizer):
         log_growth: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -385,6 +397,7 @@ class EXAdam(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "log_growth": log_growth,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -399,6 +412,36 @@ class EXAdam(CompiledOptimizer):
         t = fact.t
         grad_scale = fact.grad_scale
         growth = math.log(1.4142135623730951 * math.sqrt(t + 1)) if log_growth else 1
+        return Choice(
+            0,
+            scalars=(
+                1 - lr * weight_decay,
+                lr,
+                growth,
+                1 / (1 - beta1**t),
+                beta2**t,
+                beta2,
+                1 - beta2,
+                grad_scale,
+                eps,
+                beta1,
+                1 - beta1,
+                1 / (1 - beta2**t),
+                beta1**t,
+            ),
+        )
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        beta1, beta2 = hyper["betas"]
+        eps = hyper["eps"]
+        weight_decay = hyper["weight_decay"]
+        log_growth = hyper["log_growth"]
+        t = fact.t
+        grad_scale = fact.grad_scale
+        growth = scalar.log(1.4142135623730951 * scalar.sqrt(t + 1)) if log_growth else 1
         return Choice(
             0,
             scalars=(

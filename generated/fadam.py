@@ -1222,6 +1222,7 @@ class FAdam(CompiledOptimizer):
         clip: real, in (0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1387,6 +1388,7 @@ class FAdam(CompiledOptimizer):
         weight_decay: float = 0.1,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1399,6 +1401,7 @@ class FAdam(CompiledOptimizer):
                 "clip": clip,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1450,3 +1453,5 @@ class FAdam(CompiledOptimizer):
                 weight_decay,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

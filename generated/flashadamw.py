@@ -285,7 +285,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -481,6 +481,7 @@ class FlashAdamW(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -541,6 +542,7 @@ class FlashAdamW(CompiledOptimizer):
         weight_decay: float = 0.01,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -550,6 +552,7 @@ class FlashAdamW(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -577,3 +580,5 @@ class FlashAdamW(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -242,7 +242,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -393,6 +393,7 @@ class FlashLion(CompiledOptimizer):
         betas: (beta1, beta2), each in [0, 1).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -449,9 +450,17 @@ class FlashLion(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+            },
         )
 
     @staticmethod
@@ -464,3 +473,5 @@ class FlashLion(CompiledOptimizer):
         return Choice(
             0, scalars=(1 - lr * weight_decay, lr, beta1, 1 - beta1, grad_scale, beta2, 1 - beta2)
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -26,7 +26,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
+from stepc.runtime import (
+    Choice,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+    scalar,
+)
 from stepc.runtime.elementary import byte, copysign, half_ulp, larger
 from stepc.runtime.forms import byte_of, half_ulp_of, reduce, spread
 
@@ -471,7 +481,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -791,6 +801,7 @@ class FlashSGD(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         nesterov: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -885,6 +896,7 @@ class FlashSGD(CompiledOptimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -895,6 +907,7 @@ class FlashSGD(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -926,5 +939,43 @@ class FlashSGD(CompiledOptimizer):
         if momentum > 0:
             return Choice(
                 1, scalars=(lr, momentum, 1 if t == 1 else 1 - dampening, grad_scale, weight_decay)
+            )
+        return Choice(2, scalars=(lr, grad_scale, weight_decay))
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        momentum = hyper["momentum"]
+        dampening = hyper["dampening"]
+        weight_decay = hyper["weight_decay"]
+        nesterov = hyper["nesterov"]
+        grad_scale = fact.grad_scale
+        t = fact.t
+        if nesterov:
+            if momentum > 0:
+                if dampening == 0:
+                    return Choice(
+                        0,
+                        scalars=(
+                            lr,
+                            grad_scale,
+                            weight_decay,
+                            momentum,
+                            scalar.choose(t == 1, 1, 1 - dampening),
+                        ),
+                    )
+                raise ValueError(f"{fact}: nesterov takes no dampening")
+            raise ValueError(f"{fact}: nesterov needs a momentum")
+        if momentum > 0:
+            return Choice(
+                1,
+                scalars=(
+                    lr,
+                    momentum,
+                    scalar.choose(t == 1, 1, 1 - dampening),
+                    grad_scale,
+                    weight_decay,
+                ),
             )
         return Choice(2, scalars=(lr, grad_scale, weight_decay))

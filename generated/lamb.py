@@ -1046,6 +1046,7 @@ class LAMB(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         max_grad_norm: real, in (0, inf].
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1186,6 +1187,7 @@ class LAMB(CompiledOptimizer):
         max_grad_norm: float = math.inf,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1196,6 +1198,7 @@ class LAMB(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "max_grad_norm": max_grad_norm,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1241,3 +1244,5 @@ class LAMB(CompiledOptimizer):
                 lr,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

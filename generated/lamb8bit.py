@@ -1630,7 +1630,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -2824,6 +2824,7 @@ class LAMB8bit(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         max_grad_norm: real, in (0, inf].
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -3076,6 +3077,7 @@ class LAMB8bit(CompiledOptimizer):
         max_grad_norm: float = math.inf,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -3086,6 +3088,7 @@ class LAMB8bit(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "max_grad_norm": max_grad_norm,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -3165,3 +3168,5 @@ class LAMB8bit(CompiledOptimizer):
                 lr,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -39,6 +39,7 @@ from stepc.runtime import (
     Stream,
     Sweep,
     kernel,
+    scalar,
 )
 
 if TYPE_CHECKING:
@@ -862,6 +863,7 @@ class LARS(CompiledOptimizer):
         trust: real, in (0, inf).
         eps: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1013,6 +1015,7 @@ class LARS(CompiledOptimizer):
         eps: float = 1e-08,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1025,6 +1028,7 @@ class LARS(CompiledOptimizer):
                 "trust": trust,
                 "eps": eps,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1070,3 +1074,50 @@ class LARS(CompiledOptimizer):
         if nesterov:
             return Choice(2, scalars=(lr, grad_scale, momentum, 1 if t == 1 else 1 - dampening))
         return Choice(3, scalars=(lr, momentum, 1 if t == 1 else 1 - dampening, grad_scale))
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        momentum = hyper["momentum"]
+        dampening = hyper["dampening"]
+        weight_decay = hyper["weight_decay"]
+        nesterov = hyper["nesterov"]
+        trust = hyper["trust"]
+        eps = hyper["eps"]
+        ndim = fact.ndim
+        grad_scale = fact.grad_scale
+        t = fact.t
+        if ndim > 1:
+            if nesterov:
+                return Choice(
+                    0,
+                    scalars=(
+                        grad_scale,
+                        lr,
+                        trust,
+                        weight_decay,
+                        eps,
+                        momentum,
+                        scalar.choose(t == 1, 1, 1 - dampening),
+                    ),
+                )
+            return Choice(
+                1,
+                scalars=(
+                    grad_scale,
+                    lr,
+                    momentum,
+                    scalar.choose(t == 1, 1, 1 - dampening),
+                    trust,
+                    weight_decay,
+                    eps,
+                ),
+            )
+        if nesterov:
+            return Choice(
+                2, scalars=(lr, grad_scale, momentum, scalar.choose(t == 1, 1, 1 - dampening))
+            )
+        return Choice(
+            3, scalars=(lr, momentum, scalar.choose(t == 1, 1, 1 - dampening), grad_scale)
+        )

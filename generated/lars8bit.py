@@ -40,6 +40,7 @@ from stepc.runtime import (
     Stream,
     Sweep,
     kernel,
+    scalar,
 )
 from stepc.runtime.elementary import binade, byte, copysign, larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
@@ -1295,7 +1296,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -2267,6 +2268,7 @@ class LARS8bit(CompiledOptimizer):
         trust: real, in (0, inf).
         eps: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -2549,6 +2551,7 @@ class LARS8bit(CompiledOptimizer):
         eps: float = 1e-08,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -2561,6 +2564,7 @@ class LARS8bit(CompiledOptimizer):
                 "trust": trust,
                 "eps": eps,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -2637,3 +2641,85 @@ class LARS8bit(CompiledOptimizer):
         if nesterov:
             return Choice(6, scalars=(lr, grad_scale, momentum, 1 if t == 1 else 1 - dampening))
         return Choice(7, scalars=(lr, momentum, 1 if t == 1 else 1 - dampening, grad_scale))
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        momentum = hyper["momentum"]
+        dampening = hyper["dampening"]
+        weight_decay = hyper["weight_decay"]
+        nesterov = hyper["nesterov"]
+        trust = hyper["trust"]
+        eps = hyper["eps"]
+        ndim = fact.ndim
+        numel = fact.numel
+        grad_scale = fact.grad_scale
+        t = fact.t
+        if ndim > 1:
+            if numel < 4096:
+                if nesterov:
+                    return Choice(
+                        0,
+                        scalars=(
+                            grad_scale,
+                            lr,
+                            trust,
+                            weight_decay,
+                            eps,
+                            momentum,
+                            scalar.choose(t == 1, 1, 1 - dampening),
+                        ),
+                    )
+                return Choice(
+                    1,
+                    scalars=(
+                        grad_scale,
+                        lr,
+                        momentum,
+                        scalar.choose(t == 1, 1, 1 - dampening),
+                        trust,
+                        weight_decay,
+                        eps,
+                    ),
+                )
+            if nesterov:
+                return Choice(
+                    2,
+                    scalars=(
+                        grad_scale,
+                        lr,
+                        trust,
+                        weight_decay,
+                        eps,
+                        momentum,
+                        scalar.choose(t == 1, 1, 1 - dampening),
+                    ),
+                )
+            return Choice(
+                3,
+                scalars=(
+                    grad_scale,
+                    lr,
+                    momentum,
+                    scalar.choose(t == 1, 1, 1 - dampening),
+                    trust,
+                    weight_decay,
+                    eps,
+                ),
+            )
+        if numel < 4096:
+            if nesterov:
+                return Choice(
+                    4, scalars=(lr, grad_scale, momentum, scalar.choose(t == 1, 1, 1 - dampening))
+                )
+            return Choice(
+                5, scalars=(lr, momentum, scalar.choose(t == 1, 1, 1 - dampening), grad_scale)
+            )
+        if nesterov:
+            return Choice(
+                6, scalars=(lr, grad_scale, momentum, scalar.choose(t == 1, 1, 1 - dampening))
+            )
+        return Choice(
+            7, scalars=(lr, momentum, scalar.choose(t == 1, 1, 1 - dampening), grad_scale)
+        )

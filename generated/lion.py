@@ -263,6 +263,7 @@ class Lion(CompiledOptimizer):
         betas: (beta1, beta2), each in [0, 1).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -315,9 +316,17 @@ class Lion(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+            },
         )
 
     @staticmethod
@@ -330,3 +339,5 @@ class Lion(CompiledOptimizer):
         return Choice(
             0, scalars=(1 - lr * weight_decay, lr, beta1, 1 - beta1, grad_scale, beta2, 1 - beta2)
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -371,7 +371,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -608,6 +608,7 @@ class Lion8bit(CompiledOptimizer):
         betas: (beta1, beta2), each in [0, 1).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -682,9 +683,17 @@ class Lion8bit(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
-            params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+            },
         )
 
     @staticmethod
@@ -703,3 +712,5 @@ class Lion8bit(CompiledOptimizer):
         return Choice(
             1, scalars=(1 - lr * weight_decay, lr, beta1, 1 - beta1, grad_scale, beta2, 1 - beta2)
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

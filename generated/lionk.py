@@ -1720,6 +1720,7 @@ class LionK(CompiledOptimizer):
         p: real, in (1, inf).
         e: real, in (0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1940,6 +1941,7 @@ class LionK(CompiledOptimizer):
         e: float = 0.001,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1951,6 +1953,7 @@ class LionK(CompiledOptimizer):
                 "p": p,
                 "e": e,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -2038,3 +2041,5 @@ class LionK(CompiledOptimizer):
                 1 - beta2,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -503,6 +503,7 @@ class NAdam(CompiledOptimizer):
         momentum_decay: real, in [0, inf).
         decoupled_weight_decay: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -583,6 +584,7 @@ class NAdam(CompiledOptimizer):
         decoupled_weight_decay: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -594,6 +596,7 @@ class NAdam(CompiledOptimizer):
                 "momentum_decay": momentum_decay,
                 "decoupled_weight_decay": decoupled_weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -650,3 +653,5 @@ class NAdam(CompiledOptimizer):
             ),
             hosts={"product": product},
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -293,6 +293,7 @@ class NAdamW(CompiledOptimizer):
         eps: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -348,6 +349,7 @@ class NAdamW(CompiledOptimizer):
         weight_decay: float = 0.01,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -357,6 +359,7 @@ class NAdamW(CompiledOptimizer):
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -384,3 +387,5 @@ class NAdamW(CompiledOptimizer):
                 eps,
             ),
         )
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -1178,6 +1178,7 @@ class RAdam(CompiledOptimizer):
         threshold: real, in [4, inf).
         fallback: choice, one of sgd, hold.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1326,6 +1327,7 @@ class RAdam(CompiledOptimizer):
     )
     values, totals, partials = 0, 0, 0
     c_source = C
+    uncapturable = "its path depends on `rho > threshold`"
 
     def __init__(
         self,
@@ -1339,6 +1341,7 @@ class RAdam(CompiledOptimizer):
         fallback: str = "sgd",
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1351,6 +1354,7 @@ class RAdam(CompiledOptimizer):
                 "threshold": threshold,
                 "fallback": fallback,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 

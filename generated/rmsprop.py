@@ -787,6 +787,7 @@ class RMSprop(CompiledOptimizer):
         momentum: real, in [0, 1].
         centered: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -898,6 +899,7 @@ class RMSprop(CompiledOptimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -909,6 +911,7 @@ class RMSprop(CompiledOptimizer):
                 "momentum": momentum,
                 "centered": centered,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -933,3 +936,5 @@ class RMSprop(CompiledOptimizer):
                 2, scalars=(lr, momentum, grad_scale, weight_decay, alpha, 1 - alpha, eps)
             )
         return Choice(3, scalars=(lr, grad_scale, weight_decay, alpha, 1 - alpha, eps))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

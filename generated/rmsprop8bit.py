@@ -1118,7 +1118,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -1942,6 +1942,7 @@ class RMSprop8bit(CompiledOptimizer):
         momentum: real, in [0, 1].
         centered: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -2123,6 +2124,7 @@ class RMSprop8bit(CompiledOptimizer):
         centered: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -2134,6 +2136,7 @@ class RMSprop8bit(CompiledOptimizer):
                 "momentum": momentum,
                 "centered": centered,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -2171,3 +2174,5 @@ class RMSprop8bit(CompiledOptimizer):
                 5, scalars=(lr, momentum, grad_scale, weight_decay, alpha, 1 - alpha, eps)
             )
         return Choice(6, scalars=(lr, grad_scale, weight_decay, alpha, 1 - alpha, eps))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

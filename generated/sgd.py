@@ -23,7 +23,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
+from stepc.runtime import (
+    Choice,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+    scalar,
+)
 
 if TYPE_CHECKING:
     import triton.language as tl
@@ -482,6 +492,7 @@ class SGD(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         nesterov: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -567,6 +578,7 @@ class SGD(CompiledOptimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -577,6 +589,7 @@ class SGD(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -608,5 +621,43 @@ class SGD(CompiledOptimizer):
         if momentum > 0:
             return Choice(
                 1, scalars=(lr, momentum, 1 if t == 1 else 1 - dampening, grad_scale, weight_decay)
+            )
+        return Choice(2, scalars=(lr, grad_scale, weight_decay))
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        momentum = hyper["momentum"]
+        dampening = hyper["dampening"]
+        weight_decay = hyper["weight_decay"]
+        nesterov = hyper["nesterov"]
+        grad_scale = fact.grad_scale
+        t = fact.t
+        if nesterov:
+            if momentum > 0:
+                if dampening == 0:
+                    return Choice(
+                        0,
+                        scalars=(
+                            lr,
+                            grad_scale,
+                            weight_decay,
+                            momentum,
+                            scalar.choose(t == 1, 1, 1 - dampening),
+                        ),
+                    )
+                raise ValueError(f"{fact}: nesterov takes no dampening")
+            raise ValueError(f"{fact}: nesterov needs a momentum")
+        if momentum > 0:
+            return Choice(
+                1,
+                scalars=(
+                    lr,
+                    momentum,
+                    scalar.choose(t == 1, 1, 1 - dampening),
+                    grad_scale,
+                    weight_decay,
+                ),
             )
         return Choice(2, scalars=(lr, grad_scale, weight_decay))

@@ -26,7 +26,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
+from stepc.runtime import (
+    Choice,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+    scalar,
+)
 from stepc.runtime.elementary import binade, byte, copysign, larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
@@ -678,7 +688,7 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
@@ -1136,6 +1146,7 @@ class SGD8bit(CompiledOptimizer):
         weight_decay: real, in [0, inf).
         nesterov: bool.
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1265,6 +1276,7 @@ class SGD8bit(CompiledOptimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1275,6 +1287,7 @@ class SGD8bit(CompiledOptimizer):
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 
@@ -1329,5 +1342,66 @@ class SGD8bit(CompiledOptimizer):
                 )
             return Choice(
                 3, scalars=(lr, momentum, 1 if t == 1 else 1 - dampening, grad_scale, weight_decay)
+            )
+        return Choice(4, scalars=(lr, grad_scale, weight_decay))
+
+    @staticmethod
+    def on_device(hyper: dict[str, Any], fact: Facts, state: dict[str, Any]) -> Choice:
+        """`host` with t, lr and the host's states as 0-d float64 tensors."""
+        lr = hyper["lr"]
+        momentum = hyper["momentum"]
+        dampening = hyper["dampening"]
+        weight_decay = hyper["weight_decay"]
+        nesterov = hyper["nesterov"]
+        numel = fact.numel
+        grad_scale = fact.grad_scale
+        t = fact.t
+        if nesterov:
+            if momentum > 0:
+                if dampening == 0:
+                    if numel < 4096:
+                        return Choice(
+                            0,
+                            scalars=(
+                                lr,
+                                grad_scale,
+                                weight_decay,
+                                momentum,
+                                scalar.choose(t == 1, 1, 1 - dampening),
+                            ),
+                        )
+                    return Choice(
+                        1,
+                        scalars=(
+                            lr,
+                            grad_scale,
+                            weight_decay,
+                            momentum,
+                            scalar.choose(t == 1, 1, 1 - dampening),
+                        ),
+                    )
+                raise ValueError(f"{fact}: nesterov takes no dampening")
+            raise ValueError(f"{fact}: nesterov needs a momentum")
+        if momentum > 0:
+            if numel < 4096:
+                return Choice(
+                    2,
+                    scalars=(
+                        lr,
+                        momentum,
+                        scalar.choose(t == 1, 1, 1 - dampening),
+                        grad_scale,
+                        weight_decay,
+                    ),
+                )
+            return Choice(
+                3,
+                scalars=(
+                    lr,
+                    momentum,
+                    scalar.choose(t == 1, 1, 1 - dampening),
+                    grad_scale,
+                    weight_decay,
+                ),
             )
         return Choice(4, scalars=(lr, grad_scale, weight_decay))

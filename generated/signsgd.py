@@ -221,6 +221,7 @@ class SignSGD(CompiledOptimizer):
         lr: real, in [0, inf).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -262,8 +263,17 @@ class SignSGD(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "maximize": maximize})
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+            },
+        )
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
@@ -272,3 +282,5 @@ class SignSGD(CompiledOptimizer):
         weight_decay = hyper["weight_decay"]
         grad_scale = fact.grad_scale
         return Choice(0, scalars=(1 - lr * weight_decay, lr, grad_scale))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

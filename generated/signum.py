@@ -247,6 +247,7 @@ class Signum(CompiledOptimizer):
         momentum: real, in [0, 1).
         weight_decay: real, in [0, inf).
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -291,10 +292,17 @@ class Signum(CompiledOptimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
-            {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "maximize": maximize},
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+            },
         )
 
     @staticmethod
@@ -305,3 +313,5 @@ class Signum(CompiledOptimizer):
         weight_decay = hyper["weight_decay"]
         grad_scale = fact.grad_scale
         return Choice(0, scalars=(1 - lr * weight_decay, lr, momentum, 1 - momentum, grad_scale))
+
+    on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -988,6 +988,7 @@ class StableSPAM(CompiledOptimizer):
         reset_every: int, in [1, inf).
         total: real, in (0, inf].
         maximize: ascend instead of descend.
+        capturable: keep t and lr on the device, so that a CUDA graph can hold the step.
 
     Raises:
         ValueError: a value outside its range, or a parameter the optimizer does not take.
@@ -1170,6 +1171,7 @@ class StableSPAM(CompiledOptimizer):
     )
     values, totals, partials = 2, 0, 1
     c_source = C
+    uncapturable = "its path depends on `t % reset_every == 0`"
 
     def __init__(
         self,
@@ -1183,6 +1185,7 @@ class StableSPAM(CompiledOptimizer):
         total: float = math.inf,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -1195,6 +1198,7 @@ class StableSPAM(CompiledOptimizer):
                 "reset_every": reset_every,
                 "total": total,
                 "maximize": maximize,
+                "capturable": capturable,
             },
         )
 

@@ -4,6 +4,7 @@ Importing this loads torch and nothing else; triton and the C compiler are calle
 first runs.
 """
 
+from . import scalar
 from .facts import Facts, matches
 from .kernel import kernel
 from .optimizer import CompiledOptimizer
@@ -22,5 +23,6 @@ __all__ = [
     "Sweep",
     "kernel",
     "matches",
+    "scalar",
     "use_target",
 ]

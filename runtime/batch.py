@@ -96,6 +96,7 @@ class Bucket:
     _index: Numbers = field(init=False)
     _places: Numbers = field(init=False)
     _given: bytes = b""
+    _rows: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     _tasks: dict[object, Tasks] = field(default_factory=dict[object, Tasks])
 
     # ------------------------------------------------------------ rows
@@ -119,7 +120,7 @@ class Bucket:
         """Write what the host computed; whether any of it is new."""
         given = [choices[cohort].scalars for cohort in self.cohorts]
         own = {c for scalars in given for c, x in enumerate(scalars) if x is OWN_KEY}
-        plain = [[0.0 if x is OWN_KEY else x for x in scalars] for scalars in given]
+        plain = [[0.0 if _is_later(x) else x for x in scalars] for scalars in given]
         rows = np.array(plain, dtype=np.float64)
         known = rows.tobytes()
         if known == self._given and not own:
@@ -131,6 +132,24 @@ class Bucket:
             seed, t = np.array(told, dtype=np.int64)[self._cohort].T
             self.numbers[:, list(own)] = hash32(seed, t, self._index)[:, None]
         return True
+
+    def write_moving(self, choices: Sequence[Choice]) -> None:
+        """Write, on the device, what was computed there."""
+        for number, cohort in enumerate(self.cohorts):
+            for column, value in enumerate(choices[cohort].scalars):
+                if isinstance(value, Tensor):
+                    self._write_number(column, number, value)
+
+    def _write_number(self, column: int, number: int, value: Tensor) -> None:
+        there = self.scalars[:, column]
+        if len(self.cohorts) == 1:
+            there.copy_(value)
+            return
+        if number not in self._rows:
+            rows = np.flatnonzero(self._cohort == number)
+            self._rows[number] = torch.from_numpy(rows).to(self.device)
+        rows = self._rows[number]
+        there.index_copy_(0, rows, value.expand(len(rows)))
 
     def write_grads(self, grad_at: Numbers) -> bool:
         """Write where gradients lie; whether any has moved."""
@@ -169,6 +188,11 @@ class Bucket:
             torch.from_numpy(np.stack((firsts, counts), axis=1)).to(self.device),
             sum(member.fact.numel for member in self.members),
         )
+
+
+def _is_later(scalar: object) -> bool:
+    """Whether something else than the number that the host has comes in its place."""
+    return scalar is OWN_KEY or isinstance(scalar, Tensor)
 
 
 def personal(choice: Choice, told: Facts, index: int) -> Choice:

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,16 +47,20 @@ class Library:
         self._library = ctypes.CDLL(self.path)
         self._threads = self._library.stepc_threads
         self._threads.argtypes = [ctypes.c_int]
+        self._functions: dict[str, Any] = {}
 
     def launch(self, name: str, count: int, tables: Sequence[Tensor], elements: int) -> None:
         """Call a kernel with as many threads as torch uses, or with one if there is little to do:
         waking others would take longer. The number is torch's own too (one OpenMP library serves
         both), so it is put back."""
+        function = self._functions.get(name)
+        if function is None:
+            function = self._functions[name] = self._library[name]
+            function.argtypes = [ctypes.c_int64, *(ctypes.c_void_p for _ in tables)]
         threads = torch.get_num_threads()
         shared = elements >= _WORTH_SHARING and not _forked
         self._threads(threads if shared else 1)
-        addresses = [ctypes.c_void_p(table.data_ptr()) for table in tables]
-        self._library[name](ctypes.c_int64(count), *addresses)
+        function(count, *[table.data_ptr() for table in tables])
         self._threads(threads)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from . import hyper
+from . import capture, hyper
 from .cells import COARSE, kind, packed_bytes
 from .dtypes import stored
 from .path import Path, Stream
@@ -86,6 +86,7 @@ def _check_hypers(optimizer: CompiledOptimizer, groups: list[dict[str, Any]]) ->
     for group in merged:
         hyper.fill(optimizer.hypers, group)
         hyper.check(optimizer.hypers, group, name)
+        capture.check(optimizer, group)
     hyper.check_agreement(optimizer.hypers, merged, name)
 
 

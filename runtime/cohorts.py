@@ -13,12 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from . import hyper
+from . import capture, hyper
 from .collect import usable_grad
 from .facts import Facts, facts_read
 from .path import Choice
+from .scalar import number
 
 if TYPE_CHECKING:
     from .optimizer import CompiledOptimizer
@@ -54,6 +56,7 @@ def sort_out(
     entries: list[Entry] = []
     cohorts: list[Cohort] = []
     number: dict[object, int] = {}
+    waited: dict[int, float] = {}
     index = 0
     for group_place, group in enumerate(optimizer.param_groups):
         for place, param in enumerate(group["params"]):
@@ -62,7 +65,8 @@ def sort_out(
             usable_grad(param, name)
             fact = _fact(optimizer, facts, param, group, place, index + place)
             state = optimizer.state.get(param, {})
-            numbers = [state[n] for n in ("step", *optimizer.host_states) if n in state]
+            counted = [state[n] for n in ("step", *optimizer.host_states) if n in state]
+            numbers = [capture.plain(value, waited) for value in counted]
             told = [getattr(fact, n) for n in read or ()]
             apart = (
                 group_place,
@@ -71,6 +75,7 @@ def sort_out(
                 fact.numel > 0,
                 *told,
                 None if read is not None else index + place,
+                param.device if group["capturable"] else None,
             )
             cohort = number.setdefault(apart, len(cohorts))
             if cohort == len(cohorts):
@@ -104,16 +109,20 @@ def ask(optimizer: CompiledOptimizer, cohorts: Iterable[Cohort]) -> list[Choice]
     """What `host` answers for each cohort. Nothing is changed: a refusal must not leave half a
     step behind."""
     groups = optimizer.param_groups
-    hypers: dict[int, dict[str, Any]] = {}
+    hypers: dict[object, dict[str, Any]] = {}
     answers: list[Choice] = []
     for cohort in cohorts:
-        if cohort.place not in hypers:
-            hypers[cohort.place] = hyper.numbers(optimizer.hypers, groups[cohort.place])
-        given, fact = hypers[cohort.place], cohort.fact
-        _tell(
-            fact, groups[cohort.place], groups[0], given, optimizer.state.get(cohort.params[0], {})
-        )
-        answers.append(_answer(optimizer, given, fact) if fact.numel else NOTHING)
+        group, fact, param = groups[cohort.place], cohort.fact, cohort.params[0]
+        device = param.device if group["capturable"] else None
+        given = hypers.get((cohort.place, device))
+        if given is None:
+            given = hypers[cohort.place, device] = (
+                hyper.numbers(optimizer.hypers, group)
+                if device is None
+                else capture.hypers(optimizer.hypers, group, device)
+            )
+        _tell(fact, group, groups[0], given, optimizer.state.get(param, {}), device)
+        answers.append(_answer(optimizer, given, fact, device) if fact.numel else NOTHING)
     return answers
 
 
@@ -123,25 +132,34 @@ def _tell(
     first: dict[str, Any],
     hypers: dict[str, Any],
     state: dict[str, Any],
+    device: torch.device | None,
 ) -> None:
-    """Bring up to date what changes from step to step."""
+    """Bring up to date what changes from step to step; on a `device` if it is to stay there."""
     fact.first = not state
-    fact.t = int(state["step"]) + 1 if state else 1
+    step, base_lr = state.get("step", 0), group.get("initial_lr", hypers.get("lr", 0.0))
+    if device is None:
+        fact.t, fact.base_lr = int(step) + 1, float(base_lr)
+    else:
+        fact.t, fact.base_lr = number(step + 1, device), number(base_lr, device)
     fact.grad_scale = -1.0 if group["maximize"] else 1.0
     fact.seed = group.get("seed", 0)
     fact.lr = hypers.get("lr", 0.0)
-    fact.base_lr = float(group.get("initial_lr", fact.lr))
     fact.homes = {"global": first, "group": group, "tensor": state}
 
 
-def _answer(optimizer: CompiledOptimizer, hypers: dict[str, Any], fact: Facts) -> Choice:
+def _answer(
+    optimizer: CompiledOptimizer, hypers: dict[str, Any], fact: Facts, device: torch.device | None
+) -> Choice:
     states: dict[str, Any] = {
         name: fact.homes[level][name]
         for name, level in optimizer.host_states.items()
         if name in fact.homes[level]
     }
     try:
-        return optimizer.host(hypers, fact, states)
+        if device is None:
+            return optimizer.host(hypers, fact, states)
+        assert optimizer.on_device is not None
+        return optimizer.on_device(hypers, fact, states)
     except ArithmeticError as error:
         raise ValueError(f"{fact}: a number of this step does not exist: {error}") from error
 
@@ -152,7 +170,8 @@ def settle(
     choice: Choice,
     states: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Count the step, and keep what `host` computed; returns what each tensor's state has now."""
+    """Count the step, and keep what `host` computed; returns the numbers that each tensor's state
+    has now. A number on a device is written where it lies."""
     group, first = optimizer.param_groups[cohort.place], optimizer.param_groups[0]
     new: dict[str, Any] = {}
     if choice is NOTHING or optimizer.paths[choice.path].counts:
@@ -165,7 +184,13 @@ def settle(
                 group[name] = value
             case _:
                 new[name] = value
-    for name, value in new.items():
+    for name, value in list(new.items()):
+        if isinstance(value, Tensor):
+            new.pop(name)
+            value = value.clone()
+            if isinstance(held := states[0].get(name), Tensor):
+                held.copy_(value)
+                continue
         for state in states:
             state[name] = value
     return new

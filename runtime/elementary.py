@@ -208,26 +208,20 @@ def copysign(size, sign_of):
 
 
 @kernel
-def float8_code(x, MANTISSA: tl.constexpr):
-    """An 8-bit float's bits: x to nearest, halves to even. MANTISSA: 3 (e4m3) or 2 (e5m2)."""
-    CUT: tl.constexpr = 23 - MANTISSA
-    BIAS: tl.constexpr = 120 if MANTISSA == 3 else 112
-    UNIT: tl.constexpr = 16384.0 if MANTISSA == 3 else 128.0
+def float8_code(x, CUT: tl.constexpr, BIAS: tl.constexpr, HALF: tl.constexpr, UNIT: tl.constexpr):
+    """An 8-bit float's bits: x to nearest, halves to even. CUT bits of mantissa fewer, exponents
+    less by BIAS; HALF of what is cut, less one; UNIT's neighbours lie as subnormals do."""
     bits = x.to(tl.float32).to(tl.uint32, bitcast=True)
     size = bits & 0x7FFFFFFF
-    apart = size.to(tl.float32, bitcast=True) + UNIT  # neighbours lie apart as subnormals do
-    tiny = apart.to(tl.uint32, bitcast=True) & 0xFF
-    even = (size >> CUT) & 1
-    normal = (size - (BIAS << 23) + ((1 << (CUT - 1)) - 1) + even) >> CUT
+    tiny = (size.to(tl.float32, bitcast=True) + UNIT).to(tl.uint32, bitcast=True) & 0xFF
+    normal = (size - (BIAS << 23) + HALF + ((size >> CUT) & 1)) >> CUT
     code = tl.where(size < ((BIAS + 1) << 23), tiny, normal)
     return (code | ((bits >> 24) & 0x80)).to(tl.uint8)
 
 
 @kernel
-def float8_value(code, MANTISSA: tl.constexpr):
+def float8_value(code, CUT: tl.constexpr, GROW: tl.constexpr):
     """The number that an 8-bit float's bits stand for."""
-    CUT: tl.constexpr = 23 - MANTISSA
-    GROW: tl.constexpr = 2.0**120 if MANTISSA == 3 else 2.0**112
     bits = code.to(tl.uint32)
     size = ((bits & 0x7F) << CUT).to(tl.float32, bitcast=True) * GROW
     return (size.to(tl.uint32, bitcast=True) | ((bits & 0x80) << 24)).to(tl.float32, bitcast=True)
@@ -236,25 +230,25 @@ def float8_value(code, MANTISSA: tl.constexpr):
 @kernel
 def e4m3_code(x):
     """The bits of x in e4m3."""
-    return float8_code(x, 3)
+    return float8_code(x, 20, 120, 0x7FFFF, 16384.0)
 
 
 @kernel
 def e4m3_value(code):
     """What bits of e4m3 stand for."""
-    return float8_value(code, 3)
+    return float8_value(code, 20, 1.329227995784916e36)
 
 
 @kernel
 def e5m2_code(x):
     """The bits of x in e5m2."""
-    return float8_code(x, 2)
+    return float8_code(x, 21, 112, 0xFFFFF, 128.0)
 
 
 @kernel
 def e5m2_value(code):
     """What bits of e5m2 stand for."""
-    return float8_value(code, 2)
+    return float8_value(code, 21, 5.192296858534828e33)
 
 
 @kernel

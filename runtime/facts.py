@@ -16,6 +16,10 @@ from functools import cache
 from types import CellType
 from typing import Any
 
+from torch import Tensor
+
+from .scalar import Number, choose
+
 OWN_KEY: Any = object()  # in the place of a scalar: each tensor has its own number there
 
 
@@ -39,10 +43,11 @@ class Facts:
         for size in shape[1:] if self.ndim >= 2 else shape:
             self.cols *= size
         self.numel = self.rows * self.cols
-        self.t = 1
+        self.t: Number = 1
         self.first = True
         self.grad_scale = 1.0
-        self.lr = self.base_lr = 0.0
+        self.lr: Number = 0.0
+        self.base_lr: Number = 0.0
         self.seed = 0
         self.homes: dict[str, Mapping[str, object]] = {}  # where states are kept, by level
         self.sound: object = None  # what `allocate` last found right
@@ -56,8 +61,10 @@ class Facts:
         return state not in self.homes[level]
 
     @property
-    def lr_scale(self) -> float:
+    def lr_scale(self) -> Number:
         """How far a schedule has brought lr from where it began."""
+        if isinstance(self.base_lr, Tensor):
+            return choose(self.base_lr != 0, self.lr / self.base_lr, 1.0)
         return self.lr / self.base_lr if self.base_lr else 1.0
 
     @property

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from . import torch as plain
-from . import triton as gpu
 from .batch import Bucket, Kept, Tasks
 from .c import Library, compiled
+from .calls import Call, Work, joint_call, kernel_call, plain_call
+from .groups import groups
 from .path import Finish, Matrix, Path, Sweep
 from .target import target_of
 from .tile_size import task_size
@@ -81,11 +82,16 @@ class Family:
         self.rows = [sum(counts[:k]) for k in range(len(counts))]
         self._segments = [_segments(bucket.path) for bucket in buckets]
         self._joint_spans: dict[int, Tensor | None] = {}
+        self._prepared: dict[int, tuple[list[Call], Parts | None]] = {}
 
     def begin(self) -> None:
-        """Prepare a step: the tables of numbers that its passes leave to each other."""
-        self.values = self.table(self.count, self.widths.values)
-        self.totals = self.table(1, self.widths.totals)
+        """Prepare a step: the tables of numbers that its passes leave to each other. Those of the C
+        target stay where they are, and with them every call that was prepared."""
+        if self.target != "c":
+            self._prepared.clear()
+        if not self._prepared:
+            self.values = self.table(self.count, self.widths.values)
+            self.totals = self.table(1, self.widths.totals)
         self.parts = Parts(None, None, self.values, self.count)
         self.ahead = joint_finishes(self.buckets[0].path)
         self._segment = 0
@@ -105,11 +111,22 @@ class Family:
         small = torch.float32 if self.device.type == "mps" else torch.float64
         return torch.zeros(rows, width, dtype=small, device=self.device)
 
-    # ------------------------------------------------------------ sweeps
+    # ------------------------------------------------------------ segments
 
     def advance(self) -> None:
         """Every bucket's steps up to the next finish over several tensors; `parts` is what their
         last sweeps left, in one table."""
+        if self._segment not in self._prepared:
+            self._prepared[self._segment] = self._prepare()
+        calls, parts = self._prepared[self._segment]
+        for call in calls:
+            call()
+        if parts:  # else the partial results of the sweep before are still to be combined
+            self.parts = parts
+        self._segment += 1
+
+    def _prepare(self) -> tuple[list[Call], Parts | None]:
+        """The calls of a segment, and the partial results they leave."""
         segments = [segments[self._segment] for segments in self._segments]
         last = [_last_sweep(steps) for steps in segments]
         planned = [
@@ -118,17 +135,17 @@ class Family:
         ]
         counts = [len(plan) if plan else 0 for plan in planned]
         together = self.table(sum(counts), self.widths.partials) if any(counts) else None
+        calls: list[Call] = []
         first = 0
         for k, (bucket, steps) in enumerate(zip(self.buckets, segments, strict=True)):
             rows = slice(self.rows[k], self.rows[k] + len(bucket.members))
             values = None if self.values is None else self.values[rows]
             partials = None if together is None else together[first : first + counts[k]]
-            self._run_bucket(bucket, steps, last[k], values, partials)
+            calls += self._calls(bucket, steps, last[k], values, partials)
             first += counts[k]
-        if any(last):  # else the partial results of the sweep before are still to be combined
-            where = self._where(planned)
-            self.parts = Parts(together, where, self.values, self.count)
-        self._segment += 1
+        if not any(last):
+            return calls, None
+        return calls, Parts(together, self._where(planned), self.values, self.count)
 
     def _where(self, planned: list[Tasks | None]) -> Tensor | None:
         """The rows of every member's partial results in the table of all."""
@@ -142,29 +159,36 @@ class Family:
             self._joint_spans[self._segment] = torch.cat(spans) if spans else None
         return self._joint_spans[self._segment]
 
-    def _run_bucket(
+    # ------------------------------------------------------------ calls
+
+    def _calls(
         self,
         bucket: Bucket,
         steps: list[Step],
         last: Sweep | None,
         values: Tensor | None,
         kept: Tensor | None,
-    ) -> None:
-        partials, spans = None, None
+    ) -> list[Call]:
+        """A bucket's steps; on the C target over one group of its tensors after another."""
+        works: list[Work] = []
+        spans, partials = None, None
         for step in steps:
-            match step:
-                case Sweep():
-                    tasks = self._tasks(bucket, step)
-                    spans = tasks.spans
-                    if step.partials:
-                        partials = (
-                            kept if step is last else self.table(len(tasks), self.widths.partials)
-                        )
-                    self._sweep(bucket, step, tasks, values, partials)
-                case Finish():
-                    self._finish(bucket, step, values, partials, spans)
-                case Matrix():
-                    plain.matrix(bucket, step, values, _only(self.totals))
+            tasks = self._tasks(bucket, step) if isinstance(step, Sweep) else None
+            if isinstance(step, Sweep) and tasks is not None:
+                spans = tasks.spans
+                if step.partials:
+                    new = step is not last
+                    partials = self.table(len(tasks), self.widths.partials) if new else kept
+            works.append(Work(step, tasks, spans, partials, values, self.totals))
+        library = self.libraries.get(bucket.dtypes)
+        everything = slice(0, len(bucket.members))
+        return [
+            plain_call(bucket, work)
+            if self.target == "torch" or isinstance(work.step, Matrix)
+            else kernel_call(library, bucket, work, rows)
+            for rows in (groups(bucket, steps) if self.target == "c" else [everything])
+            for work in works
+        ]
 
     def _tasks(self, bucket: Bucket, sweep: Sweep) -> Tasks:
         if self.target == "torch":  # one task per tensor
@@ -173,79 +197,17 @@ class Family:
         size = _C_TASK if self.target == "c" else task_size(sweep)
         return bucket.tasks(self.kept, sweep, size)
 
-    def _sweep(
-        self,
-        bucket: Bucket,
-        step: Sweep,
-        tasks: Tasks,
-        values: Tensor | None,
-        partials: Tensor | None,
-    ) -> None:
-        if self.target == "torch":
-            plain.sweep(bucket, step, values, _only(self.totals), partials)
-            return
-        found = {"tasks": tasks.table, "values": values, "partials": partials}
-        self._launch(bucket, step, len(tasks), len(tasks), found, tasks.elements)
-
-    # ------------------------------------------------------------ finishes
-
-    def _finish(
-        self,
-        bucket: Bucket,
-        step: Finish,
-        values: Tensor | None,
-        partials: Tensor | None,
-        spans: Tensor | None,
-    ) -> None:
-        if self.target == "torch":
-            plain.finish([bucket], step, values, _only(self.totals), partials)
-            return
-        count = len(bucket.members)
-        found = {"values": values, "partials": partials, "spans": spans}
-        self._launch(bucket, step, count, count, found)
-
     def complete(self, parts: Parts) -> None:
         """The finish that stands ahead, of `parts`. What it reads besides slots is the same for all
         tensors, so the tables of one bucket serve."""
         step = self.ahead.pop(0)
         if self.target == "torch":
-            plain.finish(self.buckets, step, parts.values, _only(self.totals), parts.partials)
+            totals = None if self.totals is None else self.totals[0]
+            plain.finish(self.buckets, step, parts.values, totals, parts.partials)
             return
-        found = {"values": parts.values, "partials": parts.partials, "spans": parts.spans}
+        work = Work(step, None, parts.spans, parts.partials, parts.values, self.totals)
         widest = max(self.buckets, key=lambda bucket: bucket.dtypes[0] is torch.float64)
-        self._launch(widest, step, 1, parts.count, found)
-
-    def _launch(
-        self,
-        bucket: Bucket,
-        step: Sweep | Finish,
-        grid: int,
-        count: int,
-        found: dict[str, Tensor | None],
-        elements: int = 0,
-    ) -> None:
-        """Call a kernel of the C or Triton target with the tables it takes."""
-        tables: dict[str, Tensor | int] = {"count": count}
-        for name in step.tables if self.target == "c" else step.triton_tables:
-            match name:
-                case "pointers":
-                    tables[name] = bucket.pointers
-                case "shapes":
-                    tables[name] = bucket.shapes
-                case "scalars":
-                    tables[name] = bucket.scalars
-                case "totals":
-                    tables[name] = _some(self.totals)
-                case "count":
-                    pass
-                case _:
-                    tables[name] = _some(found[name])
-        if self.target == "c":
-            library = self.libraries[bucket.dtypes]
-            given = [_some(tables[name]) for name in step.tables]
-            library.launch(step.name, count, given, elements)
-        else:
-            gpu.launch(step, grid, tables, bucket.dtypes, bucket.aligned)
+        joint_call(self.libraries.get(widest.dtypes), widest, work, parts.count)()
 
 
 def _segments(path: Path) -> list[list[Step]]:
@@ -261,13 +223,3 @@ def _segments(path: Path) -> list[list[Step]]:
 
 def _last_sweep(steps: list[Step]) -> Sweep | None:
     return next((step for step in reversed(steps) if isinstance(step, Sweep)), None)
-
-
-def _only(table: Tensor | None) -> Tensor | None:
-    """The one row of the totals."""
-    return None if table is None else table[0]
-
-
-def _some(table: Tensor | int | None) -> Tensor:
-    assert isinstance(table, Tensor)
-    return table

@@ -57,11 +57,13 @@ class Layout:
         scattered = any(m.originals for bucket in self._buckets for m in bucket.members)
         self.is_repeatable = not copied and not scattered
         self._tables: list[tuple[Tables, list[Bucket]]] = []
+        capturable = any(group["capturable"] for group in optimizer.param_groups)
         for device in dict.fromkeys(bucket.device for bucket in self._buckets):
             here = [bucket for bucket in self._buckets if bucket.device == device]
-            self._tables.append((Tables(device, here), here))
+            self._tables.append((Tables(device, here, capturable), here))
         for bucket in self._buckets:
             bucket.fill(choices, facts)
+        self._choices = choices
 
     @property
     def aligned(self) -> list[int]:
@@ -75,8 +77,10 @@ class Layout:
 
     def run(self) -> None:
         """The step it was made for."""
-        for tables, _ in self._tables:
-            tables.send()
+        for tables, buckets in self._tables:
+            tables.send(changed=True)
+            for bucket in buckets:
+                bucket.write_moving(self._choices)
         self._run()
         write_back(self._buckets)
         for bucket in self._buckets:
@@ -91,7 +95,7 @@ class Layout:
         grad_at: Numbers,
     ) -> None:
         """A later step: `choices`, and the `facts` they answer, by cohort, and where the gradients
-        lie. Sends tables only where something in them is new."""
+        lie. Sends tables only where something in them is new, or a CUDA graph must send them."""
         for bucket in self._loose:
             for member in bucket.members:
                 told = facts[member.cohort]
@@ -99,8 +103,9 @@ class Layout:
                 member.tensors = _tensors(optimizer, bucket.path, member)
         for tables, buckets in self._tables:
             changes = [self._refresh(bucket, choices, facts, grad_at) for bucket in buckets]
-            if any(changes):
-                tables.send()
+            tables.send(changed=any(changes))
+            for bucket in buckets:
+                bucket.write_moving(choices)
         self._run()
         for bucket in self._loose:
             for member in bucket.members:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from . import checkpoint, hyper
+from . import capture, checkpoint, hyper
 from .batch import Kept
 from .collect import refuse_param
 from .facts import Facts
@@ -37,6 +37,8 @@ class CompiledOptimizer(Optimizer):
     partials: ClassVar[int] = 0
     c_source: ClassVar[str] = ""
     reads_loss: ClassVar[bool] = False
+    on_device: ClassVar[Callable[..., Choice] | None] = None  # `host` of 0-d tensors, if it can be
+    uncapturable: ClassVar[str] = "it was generated without `on_device`"
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
@@ -50,15 +52,18 @@ class CompiledOptimizer(Optimizer):
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self._forget()
-        super().__init__(params, defaults)
+        self.held_by_graphs: list[object] = []  # what captured CUDA graphs go on reading
+        super().__init__(params, {"capturable": False, **defaults})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After unpickling, copying or loading: hypers that an older version did not have yet get
         their defaults."""
         super().__setstate__(state)
         self._forget()
+        self.held_by_graphs = getattr(self, "held_by_graphs", [])
+        self.defaults.setdefault("capturable", False)
         for group in self.param_groups:
-            for name in (*(h.name for h in self.hypers), "maximize"):
+            for name in (*(h.name for h in self.hypers), "maximize", "capturable"):
                 group.setdefault(name, self.defaults[name])
             hyper.fill(self.hypers, group)
         checkpoint.unpack(self.state, self.param_groups)
@@ -81,6 +86,7 @@ class CompiledOptimizer(Optimizer):
             hyper.fill(self.hypers, group)
             hyper.check(self.hypers, group, type(self).__name__)
             hyper.check_agreement(self.hypers, self.param_groups, type(self).__name__)
+            capture.check(self, group)
         except (ValueError, TypeError):
             self.param_groups.pop()
             raise
@@ -113,12 +119,17 @@ class CompiledOptimizer(Optimizer):
                 found = closure()
         if self.reads_loss:
             keep_loss(self.param_groups, found if loss is None else loss, type(self).__name__)
-        if len(self.param_groups) > 1:
+        if capture.is_capturing():
+            capture.check_groups(self.param_groups, type(self).__name__)
+        elif len(self.param_groups) > 1:
             hyper.check_agreement(self.hypers, self.param_groups, type(self).__name__)
         scene, self._scene = self._scene, None  # forgotten if this step fails
         if scene is not None and scene.same(self):
             scene.step(self, will_repeat=True)
         else:
+            if capture.is_capturing():
+                self._scene = scene
+                raise capture.not_warm(type(self).__name__)
             before = [] if scene is None else scene.params
             scene = Scene(self, self._facts, self._kept)
             again = list(map(id, before)) == list(map(id, scene.params))

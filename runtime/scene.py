@@ -10,7 +10,7 @@ new. Whatever else changes makes a new scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import capture
 from .batch import Kept
 from .cohorts import ask, settle, sort_out
 from .facts import Facts
@@ -42,8 +43,9 @@ class Scene:
     ) -> None:
         self._kept = kept
         self._entries, self._cohorts = sort_out(optimizer, facts)
+        capture.place(optimizer, self._cohorts)
         self.params = [entry.param for entry in self._entries]
-        self._groups = [(group, group.get("role", "")) for group in optimizer.param_groups]
+        self._groups = [(group, *_told(group)) for group in optimizer.param_groups]
         self._facts = [cohort.fact for cohort in self._cohorts]
         self._layouts: dict[object, Layout] = {}
         self._aligned: set[Tensor] = set()
@@ -54,8 +56,8 @@ class Scene:
         groups = optimizer.param_groups
         if self._watch is None or len(groups) != len(self._groups):
             return False
-        for group, (known, role) in zip(groups, self._groups, strict=True):
-            if group is not known or group.get("role", "") != role:
+        for group, (known, *told) in zip(groups, self._groups, strict=True):
+            if group is not known or _told(group) != told:
                 return False
         return self._watch.same(groups, optimizer.state) and self._shared == _shared(optimizer)
 
@@ -65,6 +67,8 @@ class Scene:
         way = (forced_target(), *((choice.path, choice.sizes) for choice in choices))
         layout = self._layouts.get(way) if self._watch is not None else None
         if layout is None or self._watch is None:
+            if capture.is_capturing():
+                raise capture.not_warm(type(optimizer).__name__)
             layout = Layout(optimizer, self._entries, self._cohorts, choices, self._kept)
             self._settle_first(optimizer, choices)
             layout.run()
@@ -75,6 +79,8 @@ class Scene:
             grad_at = self._watch.grad_at[self._with_grad]
             self._settle(optimizer, choices, self._watch)
             layout.run_again(optimizer, choices, self._facts, grad_at)
+            if capture.is_capturing():
+                optimizer.held_by_graphs.append(layout)
         if self.params:
             torch.autograd.graph.increment_version(self.params)
 
@@ -89,6 +95,7 @@ class Scene:
                     value = states[0][name]
                     for state in states:
                         state[name] = value
+        capture.place(optimizer, self._cohorts)
 
     def _settle(
         self, optimizer: CompiledOptimizer, choices: Sequence[Choice], watch: Watch
@@ -124,6 +131,11 @@ class Scene:
             return
         if watch.same(optimizer.param_groups, optimizer.state):
             self._watch = watch
+
+
+def _told(group: Mapping[str, Any]) -> list[object]:
+    """What a group says of its tensors, besides hypers."""
+    return [group.get("role", ""), group["capturable"]]
 
 
 def _pick(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

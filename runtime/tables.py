@@ -2,7 +2,8 @@
 
 On the host everything is written in place, row by row or column by column. A GPU has a copy, which
 is overwritten in stream order; what is sent passes through pinned memory that torch keeps until the
-copy is done, so neither side waits.
+copy is done, so neither side waits. A CUDA graph sends in every replay what it was captured with:
+from memory that was taken before and is never written again.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import torch
 from torch import Tensor
 
 from .batch import Bucket
+from .capture import is_capturing
 
 
 class Tables:
     """Memory for the rows of some buckets, which find their parts of it in themselves."""
 
-    def __init__(self, device: torch.device, buckets: Sequence[Bucket]) -> None:
+    def __init__(
+        self, device: torch.device, buckets: Sequence[Bucket], capturable: bool = False
+    ) -> None:
         widths = [_widths(bucket) for bucket in buckets]
         total = sum(
             len(bucket.members) * sum(width) for bucket, width in zip(buckets, widths, strict=True)
@@ -30,6 +34,8 @@ class Tables:
         self._there = (
             self._host if on_host else torch.empty(total, dtype=torch.int64, device=device)
         )
+        self._spare = self._pinned() if capturable and device.type == "cuda" else None
+        self._sent_by_graphs: list[Tensor] = []
         end = 0
         for bucket, width in zip(buckets, widths, strict=True):
             arrays: list[np.ndarray] = []
@@ -44,14 +50,26 @@ class Tables:
             bucket.pointers, bucket.shapes = tensors[0], tensors[1]
             bucket.scalars = tensors[2].view(torch.float64)
 
-    def send(self) -> None:
-        """Bring what was written to the device."""
+    def send(self, *, changed: bool) -> None:
+        """Bring what was written to the device, if it has `changed` or graphs change it as well."""
         if self._there is self._host:
             return
-        passing = torch.empty(
-            len(self._host), dtype=torch.int64, pin_memory=self._there.device.type == "cuda"
-        )
+        if is_capturing():
+            if self._spare is None:
+                raise RuntimeError("between two captures of an optimizer there must be a step")
+            passing, self._spare = self._spare, None
+            self._sent_by_graphs.append(passing)
+        elif changed or self._sent_by_graphs:
+            passing = self._pinned()
+            if self._sent_by_graphs and self._spare is None:
+                self._spare = self._pinned()
+        else:
+            return
         self._there.copy_(passing.copy_(self._host), non_blocking=True)
+
+    def _pinned(self) -> Tensor:
+        pinned = self._there.device.type == "cuda"
+        return torch.empty(len(self._host), dtype=torch.int64, pin_memory=pinned)
 
 
 def _widths(bucket: Bucket) -> tuple[int, int, int]:

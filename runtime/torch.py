@@ -19,6 +19,7 @@ from .cells import arguments, kind
 from .dtypes import real
 from .forms import pack, unpack
 from .path import Finish, Matrix, Stream, Sweep
+from .scalar import number
 
 
 def sweep(
@@ -143,8 +144,8 @@ def _stack(tensors: tuple[Tensor, ...]) -> Tensor:
 
 
 def _numbers_stack(numbers: tuple[Any, ...], like: Tensor) -> Tensor:
-    column = [torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in numbers]
-    return torch.stack(column).view(-1, 1, 1)
+    column = [number(x, like.device) for x in numbers]
+    return torch.stack(column).to(like.dtype).view(-1, 1, 1)
 
 
 # ---------------------------------------------------------------- reading and writing

@@ -7,7 +7,6 @@ schedule, decay, a gradient that comes late and one that is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 import torch
 from reference.driver import Hypers
 from reference.scenarios import SCENARIOS, Scenario, gradients, loss, rate, run
+from reference.spelling import ours as spelled
 from torch.nn import Parameter
 
 import stepc
@@ -26,8 +26,10 @@ NAMES = [f"{scenario.name}-{scenario.variants.index(hypers)}" for scenario, hype
 
 
 @cache
-def class_of(name: str) -> Callable[..., torch.optim.Optimizer]:
-    """The prebuilt class, or a composition compiled here."""
+def class_of(name: str, capacity: int | None = None) -> Any:
+    """The prebuilt class; compiled here: a composition, or AdamCM with room for another number."""
+    if capacity:
+        return stepc.compile(f"{name}(capacity = {capacity})")
     return stepc.compile(name) if "+" in name else getattr(stepc.generated, name)
 
 
@@ -39,7 +41,7 @@ def errors(scenario: Scenario, hypers: Hypers, target: str) -> float:
 
     def watch(step: int, theirs: list[torch.Tensor]) -> None:
         nonlocal worst
-        value = torch.tensor(loss(step))
+        value = torch.tensor(loss(step), dtype=torch.float64)
         optimizer.param_groups[0]["lr"] = hypers["lr"] * rate(step)
         for our, grad in zip(ours, gradients(scenario, step), strict=True):
             our.grad = None if grad is None else torch.tensor(grad, dtype=torch.float64)
@@ -52,8 +54,12 @@ def errors(scenario: Scenario, hypers: Hypers, target: str) -> float:
     def make(params: Any, given: Hypers, names: Any) -> Any:
         nonlocal optimizer
         ours.extend(Parameter(p.clone()) for p in params)
-        own = {key: value for key, value in given.items() if key != "initial_lr"}
-        optimizer = class_of(scenario.name)(zip(names, ours, strict=True), **own)
+        own = spelled(scenario.row, {k: v for k, v in given.items() if k != "initial_lr"})
+        made = class_of(scenario.name, own.pop("capacity", None))
+        if "norm_eps" in own:  # called as the rule's eps would be, if that has none
+            taken = any(hyper.name == "spike_clip_eps" for hyper in made.hypers)
+            own["spike_clip_eps" if taken else "eps"] = own.pop("norm_eps")
+        optimizer = made(zip(names, ours, strict=True), **own)
         if "initial_lr" in given:  # what a scheduler leaves in the group
             optimizer.param_groups[0]["initial_lr"] = given["initial_lr"]
         return scenario.make(params, given, names)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from language import Array, Run, every_target, refused, rule, same
 
-from stepc.dsl.load import load
 from stepc.dsl.codes import read_back
+from stepc.dsl.load import load
 from stepc.dsl.storage import round_to, stochastic
 
 

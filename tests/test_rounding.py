@@ -118,8 +118,9 @@ def test_a_guard_keeps_the_remainder(bits: int, target: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_wide_parameters_have_no_remainder(dtype: str, bits: int, target: str) -> None:
     spec = rule("direction = grad / 3", f"round param: master(bits = {bits})")
-    run, plain = Run(target, spec, np.ones(5), dtype=dtype), Run(
-        target, rule("direction = grad / 3"), np.ones(5), dtype=dtype
+    run, plain = (
+        Run(target, spec, np.ones(5), dtype=dtype),
+        Run(target, rule("direction = grad / 3"), np.ones(5), dtype=dtype),
     )
     run.step(1)
     plain.step(1)

@@ -3,7 +3,7 @@
     CODECS["dynamic8"](block = 256, signed = True)     ->  Codec
 
 One file for each family; `codec.py` says what a codec is, `scales.py` how blocks get their scale.
-What they mean is defined, naively and by other means, in dsl/storage.py.
+What they mean is defined, naively and by other means, in dsl/codes.py.
 """
 
 from __future__ import annotations

@@ -46,5 +46,3 @@ def _root(graph: Graph, x: Node) -> Node:
 
 def _square(graph: Graph, x: Node) -> Node:
     return graph.node("mul", x, x)
-
-

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...dsl.levels import COLS, ELEMENT, ROWS, Level
+from ...dsl.levels import COLS, ROWS, Level
 from ...dsl.model import constant
 from ...dsl.source import NOWHERE
 from ..ir import Graph, Node, Stream
@@ -161,7 +161,7 @@ class Ends:
 
 
 def _kept(graph: Graph, largest: Node, dtype: str) -> Node:
-    """The scale as it is stored: 0 for a block of almost nothing, NaN for one that is not finite."""
+    """The scale as it is stored: 0 for a block of almost nothing, NaN for one not finite."""
     half = dtype == "float16"
     scale = largest
     if half:

@@ -33,7 +33,8 @@ CODE_FUNCTIONS = {
     ((at)[(i) / (2 * plane) * plane + (i) % plane] >> ((i) / plane % 2 ? 0 : 4) & 15)""",
     "unpack": """\
 /* The codes of a block: a byte holds two, of elements that lie `plane` apart. */
-static inline void unpack(uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
+static inline void unpack(
+    uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
 {
     for (int first = 0; first < block; first += 2 * plane)
         for (int k = 0; k < plane; k++) {
@@ -42,14 +43,15 @@ static inline void unpack(uint8_t *restrict codes, const uint8_t *restrict bytes
         }
 }""",
     "pack": """\
-static inline void pack(uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
+static inline void pack(
+    uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
 {
     for (int first = 0; first < block; first += 2 * plane)
         for (int k = 0; k < plane; k++)
             bytes[first / 2 + k] = (uint8_t)(codes[first + k] << 4 | codes[first + plane + k]);
 }""",
     "BYTE": """\
-static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero, or the even one */
+static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }""",

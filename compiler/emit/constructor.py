@@ -13,6 +13,10 @@ from .python import python
 from .words import wrapped
 
 _TYPES = {"real": "float", "int": "int", "bool": "bool", "choice": "str", "list": "list[float]"}
+_FLAGS = {
+    "maximize": "ascend instead of descend.",
+    "capturable": "keep t and lr on the device, so that a CUDA graph can hold the step.",
+}
 
 
 def hyper_literals(model: Model, tree: Tree) -> list[str]:
@@ -116,7 +120,7 @@ def constructor(model: Model) -> list[str]:
         kind = _type(hyper)
         default = "" if hyper.default is None else f" = {_default(hyper)}"
         given.append(f"        {hyper.name}: {kind}{default},")
-    pairs = [f'"{name}": {name}' for name in (*(h.name for h in model.hypers), "maximize")]
+    pairs = [f'"{name}": {name}' for name in (*(h.name for h in model.hypers), *_FLAGS)]
     defaults = Group("", tuple(pairs), "{", "}")
     return [
         "    def __init__(",
@@ -124,7 +128,7 @@ def constructor(model: Model) -> list[str]:
         "        params: ParamsT,",
         *given,
         "        *,",
-        "        maximize: bool = False,",
+        *(f"        {flag}: bool = False," for flag in _FLAGS),
         "    ) -> None:",
         *lines(call("super().__init__", ["params", defaults]), 8),
     ]
@@ -146,7 +150,8 @@ def class_doc(model: Model) -> list[str]:
     )
     for hyper in model.hypers:
         text += wrapped(f"    {hyper.name}: {_range(hyper)}", 92, " " * 8)
-    text.append("    maximize: ascend instead of descend.")
+    for flag, meaning in _FLAGS.items():
+        text += wrapped(f"    {flag}: {meaning}", 92, " " * 8)
     text += ["", "Raises:"]
     text.append(
         "    ValueError: a value outside its range, or a parameter the optimizer does not take."

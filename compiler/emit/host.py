@@ -35,13 +35,20 @@ class Leaf:
 # ---------------------------------------------------------------- the method
 
 
-def host_method(model: Model, tree: Tree, leaf: Callable[[Program], Leaf]) -> list[str]:
-    """The lines of `host`, indented for a class body."""
+def host_method(
+    model: Model,
+    tree: Tree,
+    leaf: Callable[[Program], Leaf],
+    name: str = "host",
+    doc: str = "Which path a tensor takes in this call, and its host scalars.",
+) -> list[str]:
+    """The lines of `host`, or of its like under another `name`, indented for a class body."""
     used = _reads(tree, leaf)
+    number = "float" if name == "host" else "Any"
     text = [
         "    @staticmethod",
-        "    def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:",
-        '        """Which path a tensor takes in this call, and its host scalars."""',
+        f"    def {name}(hyper: dict[str, Any], fact: Facts, state: dict[str, {number}]) -> Choice:",
+        f'        """{doc}"""',
     ]
     text += [f"        {line}" for line in _unpack(model, used)]
     text += _branches(tree, leaf, frozenset(), 8)

@@ -17,11 +17,13 @@ from ..plan import MatrixStep, Plan, PlanStep
 from ..schedule import traffic
 from .c import CFunction, c_module
 from .constructor import class_doc, constructor, derived_defaults, hyper_literals
+from .device import FixedOnHostError, device_method
 from .emitted import Emitted, emitted
 from .host import Leaf, host_method, role_function
 from .kernels import Kernels
-from .layout import WIDTH, lines
+from .layout import WIDTH, assignment, lines
 from .paths import path_literal
+from .python import quoted
 from .render import render
 from .words import step_lines, wrapped
 
@@ -62,13 +64,18 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         *(line for e in made.values() for line in ("", "", *e.torch.text.splitlines())),
     ]
     settings = _settings(model, values, totals, partials, functions)
+    try:
+        on_device = ["", *device_method(model, tree, leaf)]
+    except FixedOnHostError as reason:
+        on_device = []
+        settings += assignment("uncapturable", quoted(str(reason)))
     roles = role_function(model)
     settings += ["role_of = staticmethod(role_of)"] if roles else []
     body += [*derived_defaults(model), *roles]
     return render(
         "module",
         doc=list(_doc(model, plans)),
-        imports=list(_imports("\n".join([*body, *settings, *host, *hypers, *distinct]), made)),
+        imports=list(_imports("\n".join([*body, *settings, *host, *on_device, *hypers, *distinct]), made)),
         body=body,
         name=model.name,
         class_doc=class_doc(model),
@@ -76,7 +83,7 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         paths=distinct,
         settings=settings,
         constructor=constructor(model),
-        host=host,
+        host=[*host, *on_device],
     )
 
 
@@ -171,7 +178,7 @@ _RUNTIME = (
     "Stream",
     "Sweep",
 )
-_FUNCTIONS = ("kernel", "matches")
+_FUNCTIONS = ("kernel", "matches", "scalar")
 
 
 def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
@@ -186,6 +193,8 @@ def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
     if any(re.search(r"\btorch\.\w", e.torch.text) for e in made.values()):
         yield "import torch"
         yield ""
+    if not re.search(r"\bscalar\.\w+\(", text):
+        words.discard("scalar")
     names = sorted((n for n in (*_RUNTIME, *_FUNCTIONS) if n in words), key=_isort)
     yield from _import("stepc.runtime", names)
     functions = sorted({f for e in made.values() if e.triton for f in e.triton.functions})

@@ -17,8 +17,9 @@ _INFIX = {
     "or": (" or ", 1), "and": (" and ", 2), "eq": (" == ", 4), "ne": (" != ", 4),
     "lt": (" < ", 4), "le": (" <= ", 4), "gt": (" > ", 4), "ge": (" >= ", 4),
     "add": (" + ", 5), "sub": (" - ", 5), "mul": (" * ", 6), "div": (" / ", 6),
-    "mod": (" % ", 6), "pow": ("**", 8),
+    "mod": (" % ", 6), "pow": ("**", 8), "both": (" & ", 4), "either": (" | ", 4),
 }  # fmt: skip
+INFIX = frozenset(_INFIX) - {"and", "or"}  # what Python's word for serves tensors as well
 _CALLS = {
     "sqrt": "math.sqrt", "exp": "math.exp", "log": "math.log", "log2": "math.log2",
     "floor": "math.floor", "ceil": "math.ceil", "tanh": "math.tanh", "sin": "math.sin",
@@ -122,8 +123,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
             if op == "pow" and not all(re.fullmatch(r"-?[\w.]+", python(x)) for x in args):
                 sign = " ** "
             return f"{_wrap(a, left)}{sign}{_wrap(b, tight)}", level
-        case op, _ if op in _CALLS:
-            return f"{_CALLS[op]}({', '.join(map(python, args))})", 10
+        case op, _ if op in _CALLS or op.startswith("scalar."):
+            return f"{_CALLS.get(op, op)}({', '.join(map(python, args))})", 10
         case op, _:
             raise ValueError(f"no Python for host operation {op}")
 

@@ -33,7 +33,17 @@ from .torch_syntax import TORCH
 
 _COMPACT = frozenset({"heads", "chunks", "tiles"})
 _REDUCE = {"sum": "sum", "max": "amax", "min": "amin"}
-_FUNCTIONS = ("argmax", "argmin", "binade_of", "byte_of", "half_ulp_of", "quantile", "reduce", "round_stochastic", "spread")
+_FUNCTIONS = (
+    "argmax",
+    "argmin",
+    "binade_of",
+    "byte_of",
+    "half_ulp_of",
+    "quantile",
+    "reduce",
+    "round_stochastic",
+    "spread",
+)
 
 
 @dataclass(frozen=True, slots=True)

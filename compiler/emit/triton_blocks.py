@@ -49,6 +49,8 @@ def blocks_kernel(
         ),
         sweep.cell,
         base="start",
+        row="index // cols",
+        column="index % cols",
         combine=ACROSS,
         count=_TILE,
     )

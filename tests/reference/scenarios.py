@@ -23,6 +23,7 @@ _DECAY: Hypers = {"lr": 1e-2, "weight_decay": 0.1}
 _BETAS: Hypers = {**_DECAY, "betas": (0.7, 0.9), "eps": 1e-3}
 _LION: Hypers = {**_DECAY, "betas": (0.7, 0.95)}
 _SGD: Hypers = {**_DECAY, "momentum": 0.9}
+_THIRTY = {"iterations": 30, "warmup": 6, "warmdown": 9}  # what 30 steps imply
 _NONE = frozenset[tuple[int, int]]()
 
 
@@ -160,9 +161,9 @@ _OPTIMIZERS = [
     ),
     _new(
         "Ranger21",
-        {**_DECAY, "norm_loss": 0.1},
-        {**_BETAS, "beta0": 0.7, "k": 4, "alpha": 0.3, "agc_clip": 0.5, "softplus_beta": 5.0},
-        {**_DECAY, "iterations": 22, "warmup": 5, "warmdown": 6, "min_lr": 1e-3},
+        {**_DECAY, **_THIRTY, "norm_loss": 0.1},
+        {**_BETAS, **_THIRTY, "beta0": 0.7, "k": 4, "alpha": 0.3, "agc_clip": 0.5, "softplus_beta": 5.0},
+        {**_DECAY, "iterations": 22, "warmup": 4, "warmdown": 7, "min_lr": 1e-3},
         branches="m1, m2, merge, no merge, rows clipped, rows free",
         together=True,
     ),
@@ -246,7 +247,7 @@ _MODIFIERS = [
     *_with(
         "UpdateClip",
         {
-            "AdamW": (_DECAY, {**_BETAS, "threshold": 0.5}, {**_BETAS, "measure": "gradient"}),
+            "AdamW": (_DECAY, {**_BETAS, "threshold": 0.5}),
             "Lion": ({**_LION, "threshold": 0.7},),
             "SGD": (_SGD,),
         },
