@@ -49,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for all states, or `STATE: CODEC`; may repeat",
     )
     parser.add_argument(
-        "--rounding", metavar="HOW", help="of the parameter: stochastic, kahan, master, master(bits = 8)"
+        "--rounding",
+        metavar="HOW",
+        help="of parameters: stochastic, kahan, master, master(bits = 8)",
     )
     parser.add_argument("--all", action="store_true", help="rebuild generated/ from specs/")
     parser.add_argument("--check", action="store_true", help="write nothing, refuse stale files")

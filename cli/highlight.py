@@ -36,9 +36,9 @@ _PYTHON = _language(
 _SPEC = _language(
     r"#[^\n]*",
     _PYTHON_STRING,
-    "optimizer modifier def extends replace paper family arithmetic hyper state quantize round partition "
-    "roles layout requires gradients input needs let route view on when otherwise first every "
-    "repeat as skip guard reset update direction decay param grad after import from schedule "
+    "optimizer modifier def extends replace paper family arithmetic hyper state quantize round "
+    "partition roles layout requires gradients input needs let route view on when otherwise "
+    "first every repeat as skip guard reset update direction decay param grad after import from schedule "
     "grouping return if else and or not in per like exact host local transient inf",
 )
 _C = _language(

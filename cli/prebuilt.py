@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..compiler.emit.layout import WIDTH
 from ..compiler.pipeline import build
 from ..dsl.library import SPECS, Entry, catalogue
 from ..dsl.load import load
@@ -52,9 +53,16 @@ def index(entries: Iterable[Entry]) -> str:
     names = sorted((entry.name for entry in entries), key=lambda name: (name.lower(), name))
     imports = sorted(names, key=str.lower)
     return _INDEX.format(
-        imports="\n".join(f"    from .{name.lower()} import {name} as {name}" for name in imports),
+        imports="\n".join(map(_import, imports)),
         names="\n".join(f'    "{name}",' for name in sorted(names, key=_rank)),
     )
+
+
+def _import(name: str) -> str:
+    line = f"    from .{name.lower()} import {name} as {name}"
+    if len(line) <= WIDTH:
+        return line
+    return f"    from .{name.lower()} import (\n        {name} as {name},\n    )"
 
 
 def _rank(name: str) -> tuple[bool, str]:

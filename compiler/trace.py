@@ -268,7 +268,7 @@ class Trace:
     def _assign(self, stmt: Assign) -> None:
         name, names = stmt.name, self.names
         if stmt.kind == "hyper":
-            names.hypers[name] = names.host(stmt.value)
+            names.hypers[name] = names.let(name, names.host(stmt.value), frozenset({name}))
         elif stmt.kind == "local" and names.is_host(stmt.value):
             names.locals[name] = names.let(name, names.host(stmt.value))
         elif stmt.kind == "state" and self.model.state(name).host:

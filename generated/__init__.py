@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from .adamw8bit import AdamW8bit as AdamW8bit
     from .adamwfp8 import AdamWFp8 as AdamWFp8
     from .adapnm import AdaPNM as AdaPNM
-    from .adaptivegradientclippingsgd import AdaptiveGradientClippingSGD as AdaptiveGradientClippingSGD
+    from .adaptivegradientclippingsgd import (
+        AdaptiveGradientClippingSGD as AdaptiveGradientClippingSGD,
+    )
     from .ademamix import AdEMAMix as AdEMAMix
     from .ademamix8bit import AdEMAMix8bit as AdEMAMix8bit
     from .admetar import AdmetaR as AdmetaR

@@ -216,7 +216,6 @@ def adafactor_2_round_1(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_2`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -246,7 +245,6 @@ def adafactor_2_round_2(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_2`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -631,7 +629,6 @@ def adafactor_5_round_1(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_5`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -661,7 +658,6 @@ def adafactor_5_round_2(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_5`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -1070,7 +1066,6 @@ def adafactor_8_round_1(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_8`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -1100,7 +1095,6 @@ def adafactor_8_round_2(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_8`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -1441,7 +1435,6 @@ def adafactor_11_round_1(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_11`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -1471,7 +1464,6 @@ def adafactor_11_round_2(
     BLOCK: tl.constexpr,
 ):
     """One tile of `adafactor_11`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]

@@ -37,7 +37,7 @@ def adagrad_1_tile(
     param_at,
     grad_at,
     total_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     initial_accumulator_value,
@@ -56,7 +56,7 @@ def adagrad_1_tile(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = initial_accumulator_value + g * g  # adagrad.opt:21
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 
@@ -86,7 +86,7 @@ def adagrad_1(
         grad_at = tl.multiple_of(grad_at, 16)
         total_at = tl.multiple_of(total_at, 16)
     numbers = scalars + 5 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     initial_accumulator_value = tl.load(numbers + 3).to(REAL)
@@ -99,7 +99,7 @@ def adagrad_1(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -114,7 +114,7 @@ def adagrad_1(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -131,7 +131,7 @@ def adagrad_2_tile(
     param_at,
     grad_at,
     total_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     eps,
@@ -150,7 +150,7 @@ def adagrad_2_tile(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = total + g * g  # adagrad.opt:21
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 
@@ -180,7 +180,7 @@ def adagrad_2(
         grad_at = tl.multiple_of(grad_at, 16)
         total_at = tl.multiple_of(total_at, 16)
     numbers = scalars + 4 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     eps = tl.load(numbers + 3).to(REAL)
@@ -192,7 +192,7 @@ def adagrad_2(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             eps,
@@ -201,17 +201,7 @@ def adagrad_2(
         )
     if full < end:
         adagrad_2_tile(
-            full,
-            end,
-            param_at,
-            grad_at,
-            total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
-            grad_scale,
-            weight_decay,
-            eps,
-            REAL,
-            BLOCK,
+            full, end, param_at, grad_at, total_at, lr_2, grad_scale, weight_decay, eps, REAL, BLOCK
         )
 
 
@@ -277,7 +267,7 @@ void adagrad_1(int64_t count, const int64_t *tasks, const int64_t *pointers, con
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict total_at = (REAL *)address[2];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL initial_accumulator_value = (REAL)numbers[3];
@@ -290,7 +280,7 @@ void adagrad_1(int64_t count, const int64_t *tasks, const int64_t *pointers, con
             const REAL g = grad + weight_decay * param;  // adagrad.opt:20
             const REAL total = initial_accumulator_value + g * g;  // adagrad.opt:21
             const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-            param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
+            param = param - lr_2 * direction;  // adagrad.opt:22
             param_at[i] = STORE(PARAM, param);
             total_at[i] = total;
         }
@@ -308,7 +298,7 @@ void adagrad_2(int64_t count, const int64_t *tasks, const int64_t *pointers, con
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict total_at = (REAL *)address[2];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL eps = (REAL)numbers[3];
@@ -321,7 +311,7 @@ void adagrad_2(int64_t count, const int64_t *tasks, const int64_t *pointers, con
             const REAL g = grad + weight_decay * param;  // adagrad.opt:20
             total = total + g * g;  // adagrad.opt:21
             const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-            param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
+            param = param - lr_2 * direction;  // adagrad.opt:22
             param_at[i] = STORE(PARAM, param);
             total_at[i] = total;
         }
@@ -333,7 +323,7 @@ void adagrad_2(int64_t count, const int64_t *tasks, const int64_t *pointers, con
 def adagrad_1_torch(
     param: Tensor,
     grad: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     initial_accumulator_value: float,
@@ -344,7 +334,7 @@ def adagrad_1_torch(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = initial_accumulator_value + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     return param, total
 
 
@@ -352,7 +342,7 @@ def adagrad_2_torch(
     param: Tensor,
     grad: Tensor,
     total: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     eps: float,
@@ -362,7 +352,7 @@ def adagrad_2_torch(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = total + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     return param, total
 
 
@@ -469,19 +459,14 @@ class Adagrad(CompiledOptimizer):
         initial_accumulator_value = hyper["initial_accumulator_value"]
         eps = hyper["eps"]
         first = fact.first
-        t = fact.t
         grad_scale = fact.grad_scale
+        t = fact.t
         if first:
+            lr_2 = lr / (1 + (t - 1) * lr_decay)
             return Choice(
-                0,
-                scalars=(
-                    lr / (1 + (t - 1) * lr_decay),
-                    grad_scale,
-                    weight_decay,
-                    initial_accumulator_value,
-                    eps,
-                ),
+                0, scalars=(lr_2, grad_scale, weight_decay, initial_accumulator_value, eps)
             )
-        return Choice(1, scalars=(lr / (1 + (t - 1) * lr_decay), grad_scale, weight_decay, eps))
+        lr_2 = lr / (1 + (t - 1) * lr_decay)
+        return Choice(1, scalars=(lr_2, grad_scale, weight_decay, eps))
 
     on_device = host  # what it computes, it computes of 0-d tensors as well

@@ -43,7 +43,7 @@ def adagrad8bit_1_tile(
     param_at,
     grad_at,
     total_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     initial_accumulator_value,
@@ -62,7 +62,7 @@ def adagrad8bit_1_tile(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = initial_accumulator_value + g * g  # adagrad.opt:21
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 
@@ -92,7 +92,7 @@ def adagrad8bit_1(
         grad_at = tl.multiple_of(grad_at, 16)
         total_at = tl.multiple_of(total_at, 16)
     numbers = scalars + 5 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     initial_accumulator_value = tl.load(numbers + 3).to(REAL)
@@ -105,7 +105,7 @@ def adagrad8bit_1(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -120,7 +120,7 @@ def adagrad8bit_1(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -137,7 +137,7 @@ def adagrad8bit_2_tile(
     param_at,
     grad_at,
     total_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     eps,
@@ -156,7 +156,7 @@ def adagrad8bit_2_tile(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = total + g * g  # adagrad.opt:21
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total, mask=inside)
 
@@ -186,7 +186,7 @@ def adagrad8bit_2(
         grad_at = tl.multiple_of(grad_at, 16)
         total_at = tl.multiple_of(total_at, 16)
     numbers = scalars + 4 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     eps = tl.load(numbers + 3).to(REAL)
@@ -198,7 +198,7 @@ def adagrad8bit_2(
             param_at,
             grad_at,
             total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             eps,
@@ -207,17 +207,7 @@ def adagrad8bit_2(
         )
     if full < end:
         adagrad8bit_2_tile(
-            full,
-            end,
-            param_at,
-            grad_at,
-            total_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
-            grad_scale,
-            weight_decay,
-            eps,
-            REAL,
-            BLOCK,
+            full, end, param_at, grad_at, total_at, lr_2, grad_scale, weight_decay, eps, REAL, BLOCK
         )
 
 
@@ -229,7 +219,7 @@ def adagrad8bit_3_cell(
     grad_at,
     total_at,
     total_scale_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     initial_accumulator_value,
@@ -254,24 +244,35 @@ def adagrad8bit_3_cell(
         total_largest_lanes = tl.where(inside, total_largest_lanes, float("-inf"))
     total_largest = tl.reduce(total_largest_lanes, 0, larger)
     total_scale_term = tl.where(total_largest > 1e-37, total_largest, 0.0)
-    total_scale = tl.where(total_largest < 8.507059173023462e+37, total_scale_term, float("nan"))
+    total_scale = tl.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
     total_per_scale = tl.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
-    max_number_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
-    x_term_2 = 444444.44444444444 * max_number_total_per_scale + 3.5555555555555554
-    x_term_3 = 2064516.129032258 * max_number_total_per_scale + 1.864516129032258
-    x_term = tl.minimum(x_term_2, x_term_3)
-    x = tl.minimum(88888.88888888889 * max_number_total_per_scale + 7.111111111111111, x_term)
-    x_term_2 = tl.minimum(17777.777777777777 * max_number_total_per_scale + 14.222222222222221, x)
-    x_term_3 = 3555.555555555555 * max_number_total_per_scale + 28.444444444444443
-    x_term = tl.minimum(x_term_3, x_term_2)
-    x = tl.minimum(711.111111111111 * max_number_total_per_scale + 56.888888888888886, x_term)
-    x = tl.minimum(142.22222222222223 * max_number_total_per_scale + 113.77777777777777, x)
-    min_number_x = tl.minimum(tl.minimum(x, 1.25 * x + (-0.25 * binade(x) + -0.25)), 255.875)
-    total_code_term_3 = 355.55555555555554 * max_number_total_per_scale + -98.93055555555554
-    total_code_term_2 = tl.maximum(min_number_x, total_code_term_3)
+    param = param - lr_2 * direction  # adagrad.opt:22
+    most_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
+    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
+    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
+    least_total_per_scale_term = tl.minimum(
+        least_total_per_scale_term_2, least_total_per_scale_term_3
+    )
+    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
+    least_total_per_scale = tl.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
+    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
+    least_total_per_scale_term_2 = tl.minimum(least_total_per_scale_term_3, least_total_per_scale)
+    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
+    least_total_per_scale_term = tl.minimum(
+        least_total_per_scale_term_4, least_total_per_scale_term_2
+    )
+    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
+    least_total_per_scale = tl.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
+    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
+    least_total_per_scale = tl.minimum(least_total_per_scale_term, least_total_per_scale)
+    least_total_per_scale_term_3 = -0.25 * binade(least_total_per_scale) + -0.25
+    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
+    least_total_per_scale_term = tl.minimum(least_total_per_scale, least_total_per_scale_term_2)
+    least_total_per_scale = tl.minimum(least_total_per_scale_term, 255.875)
+    total_code_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    total_code_term_2 = tl.maximum(least_total_per_scale, total_code_term_3)
     total_code_term = total_code_term_2 - 1.5
     total_code = byte(total_code_term, 0)
     tl.store(param_at + index, param, mask=inside)
@@ -307,7 +308,7 @@ def adagrad8bit_3(
     shape = shapes + 3 * tensor
     numel = tl.load(shape)
     numbers = scalars + 5 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     initial_accumulator_value = tl.load(numbers + 3).to(REAL)
@@ -321,7 +322,7 @@ def adagrad8bit_3(
             grad_at,
             total_at,
             total_scale_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -338,7 +339,7 @@ def adagrad8bit_3(
             grad_at,
             total_at,
             total_scale_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             initial_accumulator_value,
@@ -357,7 +358,7 @@ def adagrad8bit_4_cell(
     grad_at,
     total_at,
     total_scale_at,
-    lr_over_one_plus_t_minus_one_lr_decay,
+    lr_2,
     grad_scale,
     weight_decay,
     eps,
@@ -378,59 +379,58 @@ def adagrad8bit_4_cell(
     grad = grad_scale * grad
     g = grad + weight_decay * param  # adagrad.opt:20
     real_total_code = total_code.to(REAL)
-    max_number_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
-    max_number_real_total_code_term = tl.maximum(max_number_real_total_code_term_2, 0.0)
-    max_number_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06
-    max_number_real_total_code = tl.maximum(
-        max_number_real_total_code_term_3, max_number_real_total_code_term
+    most_real_total_code_term = tl.maximum(4.5e-07 * real_total_code + -1.2500000000000002e-07, 0.0)
+    most_real_total_code_term_2 = 2.25e-06 * real_total_code + -4.625000000000001e-06
+    most_real_total_code = tl.maximum(most_real_total_code_term_2, most_real_total_code_term)
+    most_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
+    most_real_total_code_term_2 = tl.maximum(most_real_total_code_term_3, most_real_total_code)
+    most_real_total_code_term_4 = 5.6250000000000005e-05 * real_total_code + -0.0007156250000000001
+    most_real_total_code_term = tl.maximum(most_real_total_code_term_4, most_real_total_code_term_2)
+    most_real_total_code_term_5 = 0.00028125000000000003 * real_total_code + -0.007578125
+    most_real_total_code = tl.maximum(most_real_total_code_term_5, most_real_total_code_term)
+    least_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
+    least_real_total_code_term_2 = tl.maximum(least_real_total_code_term_3, most_real_total_code)
+    least_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
+    least_real_total_code_term = tl.maximum(
+        least_real_total_code_term_4, least_real_total_code_term_2
     )
-    max_number_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
-    max_number_real_total_code_term_2 = tl.maximum(
-        max_number_real_total_code_term_3, max_number_real_total_code
-    )
-    max_number_real_total_code_term_5 = 5.6250000000000005e-05 * real_total_code
-    max_number_real_total_code_term_4 = max_number_real_total_code_term_5 + -0.0007156250000000001
-    max_number_real_total_code_term = tl.maximum(
-        max_number_real_total_code_term_4, max_number_real_total_code_term_2
-    )
-    max_number_real_total_code_term_6 = 0.00028125000000000003 * real_total_code + -0.007578125
-    max_number_real_total_code = tl.maximum(
-        max_number_real_total_code_term_6, max_number_real_total_code_term
-    )
-    min_number_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
-    min_number_real_total_code_term_2 = tl.maximum(
-        min_number_real_total_code_term_3, max_number_real_total_code
-    )
-    min_number_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
-    min_number_real_total_code_term = tl.maximum(
-        min_number_real_total_code_term_4, min_number_real_total_code_term_2
-    )
-    min_number_real_total_code = tl.minimum(min_number_real_total_code_term, 1.0)
-    total = total_scale * min_number_real_total_code
+    least_real_total_code = tl.minimum(least_real_total_code_term, 1.0)
+    total = total_scale * least_real_total_code
     total = total + g * g  # adagrad.opt:21
     total_largest_lanes = tl.abs(total)
     if end is not None:
         total_largest_lanes = tl.where(inside, total_largest_lanes, float("-inf"))
     total_largest = tl.reduce(total_largest_lanes, 0, larger)
     total_scale_term = tl.where(total_largest > 1e-37, total_largest, 0.0)
-    total_scale = tl.where(total_largest < 8.507059173023462e+37, total_scale_term, float("nan"))
+    total_scale = tl.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
     total_per_scale = tl.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
-    max_number_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
-    x_term_2 = 444444.44444444444 * max_number_total_per_scale + 3.5555555555555554
-    x_term_3 = 2064516.129032258 * max_number_total_per_scale + 1.864516129032258
-    x_term = tl.minimum(x_term_2, x_term_3)
-    x = tl.minimum(88888.88888888889 * max_number_total_per_scale + 7.111111111111111, x_term)
-    x_term_2 = tl.minimum(17777.777777777777 * max_number_total_per_scale + 14.222222222222221, x)
-    x_term_3 = 3555.555555555555 * max_number_total_per_scale + 28.444444444444443
-    x_term = tl.minimum(x_term_3, x_term_2)
-    x = tl.minimum(711.111111111111 * max_number_total_per_scale + 56.888888888888886, x_term)
-    x = tl.minimum(142.22222222222223 * max_number_total_per_scale + 113.77777777777777, x)
-    min_number_x = tl.minimum(tl.minimum(x, 1.25 * x + (-0.25 * binade(x) + -0.25)), 255.875)
-    total_code_1_term_3 = 355.55555555555554 * max_number_total_per_scale + -98.93055555555554
-    total_code_1_term_2 = tl.maximum(min_number_x, total_code_1_term_3)
+    param = param - lr_2 * direction  # adagrad.opt:22
+    most_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
+    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
+    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
+    least_total_per_scale_term = tl.minimum(
+        least_total_per_scale_term_2, least_total_per_scale_term_3
+    )
+    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
+    least_total_per_scale = tl.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
+    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
+    least_total_per_scale_term_2 = tl.minimum(least_total_per_scale_term_3, least_total_per_scale)
+    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
+    least_total_per_scale_term = tl.minimum(
+        least_total_per_scale_term_4, least_total_per_scale_term_2
+    )
+    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
+    least_total_per_scale = tl.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
+    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
+    least_total_per_scale = tl.minimum(least_total_per_scale_term, least_total_per_scale)
+    least_total_per_scale_term_3 = -0.25 * binade(least_total_per_scale) + -0.25
+    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
+    least_total_per_scale_term = tl.minimum(least_total_per_scale, least_total_per_scale_term_2)
+    least_total_per_scale = tl.minimum(least_total_per_scale_term, 255.875)
+    total_code_1_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    total_code_1_term_2 = tl.maximum(least_total_per_scale, total_code_1_term_3)
     total_code_1_term = total_code_1_term_2 - 1.5
     total_code_1 = byte(total_code_1_term, 0)
     tl.store(param_at + index, param, mask=inside)
@@ -466,7 +466,7 @@ def adagrad8bit_4(
     shape = shapes + 3 * tensor
     numel = tl.load(shape)
     numbers = scalars + 4 * tensor
-    lr_over_one_plus_t_minus_one_lr_decay = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers).to(REAL)
     grad_scale = tl.load(numbers + 1).to(REAL)
     weight_decay = tl.load(numbers + 2).to(REAL)
     eps = tl.load(numbers + 3).to(REAL)
@@ -479,7 +479,7 @@ def adagrad8bit_4(
             grad_at,
             total_at,
             total_scale_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             eps,
@@ -495,7 +495,7 @@ def adagrad8bit_4(
             grad_at,
             total_at,
             total_scale_at,
-            lr_over_one_plus_t_minus_one_lr_decay,
+            lr_2,
             grad_scale,
             weight_decay,
             eps,
@@ -597,7 +597,7 @@ void adagrad8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict total_at = (REAL *)address[2];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL initial_accumulator_value = (REAL)numbers[3];
@@ -610,7 +610,7 @@ void adagrad8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
             const REAL g = grad + weight_decay * param;  // adagrad.opt:20
             const REAL total = initial_accumulator_value + g * g;  // adagrad.opt:21
             const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-            param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
+            param = param - lr_2 * direction;  // adagrad.opt:22
             param_at[i] = STORE(PARAM, param);
             total_at[i] = total;
         }
@@ -628,7 +628,7 @@ void adagrad8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers,
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict total_at = (REAL *)address[2];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL eps = (REAL)numbers[3];
@@ -641,7 +641,7 @@ void adagrad8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers,
             const REAL g = grad + weight_decay * param;  // adagrad.opt:20
             total = total + g * g;  // adagrad.opt:21
             const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-            param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
+            param = param - lr_2 * direction;  // adagrad.opt:22
             param_at[i] = STORE(PARAM, param);
             total_at[i] = total;
         }
@@ -662,7 +662,7 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict total_at = (uint8_t *)address[2];
         f32 *restrict total_scale_at = (f32 *)address[3];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL initial_accumulator_value = (REAL)numbers[3];
@@ -693,7 +693,7 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 total_largest_total = maximum(total_largest_total, total_largest_lost ? NAN : total_largest_part);
             }
             const REAL total_largest = (REAL)total_largest_total;
-            const REAL total_scale = WHERE(total_largest < R(8.507059173023462e+37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
+            const REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
             const REAL total_per_scale = WHERE(total_scale > R(0), R(1) / total_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -701,13 +701,13 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 REAL total = total_kept[i - start];
                 REAL g = g_kept[i - start];
                 const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
-                const REAL max_number_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
-                REAL x = MIN_NUMBER(R(88888.88888888889) * max_number_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * max_number_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * max_number_total_per_scale + R(1.864516129032258)));
-                x = MIN_NUMBER(R(711.111111111111) * max_number_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * max_number_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * max_number_total_per_scale + R(14.222222222222221), x)));
-                x = MIN_NUMBER(R(142.22222222222223) * max_number_total_per_scale + R(113.77777777777777), x);
-                const REAL min_number_x = MIN_NUMBER(MIN_NUMBER(x, R(1.25) * x + (R(-0.25) * BINADE(x) + R(-0.25))), R(255.875));
-                const int total_code = BYTE(MAX_NUMBER(min_number_x, R(355.55555555555554) * max_number_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
+                param = param - lr_2 * direction;  // adagrad.opt:22
+                const REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
+                REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
+                least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
+                least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
+                least_total_per_scale = MIN_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(255.875));
+                const int total_code = BYTE(MAX_NUMBER(least_total_per_scale, R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
                 param_at[i] = STORE(PARAM, param);
                 total_at[i] = (uint8_t)(int32_t)(total_code);
             }
@@ -730,7 +730,7 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict total_at = (uint8_t *)address[2];
         f32 *restrict total_scale_at = (f32 *)address[3];
-        const REAL lr_over_one_plus_t_minus_one_lr_decay = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL eps = (REAL)numbers[3];
@@ -753,10 +753,10 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // adagrad.opt:20
                     const REAL real_total_code = R(total_code);
-                    REAL max_number_real_total_code = MAX_NUMBER(R(2.25e-06) * real_total_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_total_code + R(-1.2500000000000002e-07), R(0)));
-                    max_number_real_total_code = MAX_NUMBER(R(0.00028125000000000003) * real_total_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_total_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_total_code + R(-6.3125e-05), max_number_real_total_code)));
-                    const REAL min_number_real_total_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_total_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_total_code + R(-0.077890625), max_number_real_total_code)), R(1));
-                    REAL total = total_scale * min_number_real_total_code;
+                    REAL most_real_total_code = MAX_NUMBER(R(2.25e-06) * real_total_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_total_code + R(-1.2500000000000002e-07), R(0)));
+                    most_real_total_code = MAX_NUMBER(R(0.00028125000000000003) * real_total_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_total_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_total_code + R(-6.3125e-05), most_real_total_code)));
+                    const REAL least_real_total_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_total_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_total_code + R(-0.077890625), most_real_total_code)), R(1));
+                    REAL total = total_scale * least_real_total_code;
                     total = total + g * g;  // adagrad.opt:21
                     total_kept[i - start] = total;
                     g_kept[i - start] = g;
@@ -767,7 +767,7 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 total_largest_total = maximum(total_largest_total, total_largest_lost ? NAN : total_largest_part);
             }
             const REAL total_largest = (REAL)total_largest_total;
-            total_scale = WHERE(total_largest < R(8.507059173023462e+37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
+            total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
             const REAL total_per_scale = WHERE(total_scale > R(0), R(1) / total_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -775,13 +775,13 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 REAL total = total_kept[i - start];
                 REAL g = g_kept[i - start];
                 const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                param = param - lr_over_one_plus_t_minus_one_lr_decay * direction;  // adagrad.opt:22
-                const REAL max_number_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
-                REAL x = MIN_NUMBER(R(88888.88888888889) * max_number_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * max_number_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * max_number_total_per_scale + R(1.864516129032258)));
-                x = MIN_NUMBER(R(711.111111111111) * max_number_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * max_number_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * max_number_total_per_scale + R(14.222222222222221), x)));
-                x = MIN_NUMBER(R(142.22222222222223) * max_number_total_per_scale + R(113.77777777777777), x);
-                const REAL min_number_x = MIN_NUMBER(MIN_NUMBER(x, R(1.25) * x + (R(-0.25) * BINADE(x) + R(-0.25))), R(255.875));
-                const int total_code_1 = BYTE(MAX_NUMBER(min_number_x, R(355.55555555555554) * max_number_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
+                param = param - lr_2 * direction;  // adagrad.opt:22
+                const REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
+                REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
+                least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
+                least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
+                least_total_per_scale = MIN_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(255.875));
+                const int total_code_1 = BYTE(MAX_NUMBER(least_total_per_scale, R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
                 param_at[i] = STORE(PARAM, param);
                 total_at[i] = (uint8_t)(int32_t)(total_code_1);
             }
@@ -795,7 +795,7 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
 def adagrad8bit_1_torch(
     param: Tensor,
     grad: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     initial_accumulator_value: float,
@@ -806,7 +806,7 @@ def adagrad8bit_1_torch(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = initial_accumulator_value + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     return param, total
 
 
@@ -814,7 +814,7 @@ def adagrad8bit_2_torch(
     param: Tensor,
     grad: Tensor,
     total: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     eps: float,
@@ -824,14 +824,14 @@ def adagrad8bit_2_torch(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = total + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     return param, total
 
 
 def adagrad8bit_3_torch(
     param: Tensor,
     grad: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     initial_accumulator_value: float,
@@ -842,27 +842,38 @@ def adagrad8bit_3_torch(
     g = grad + weight_decay * param  # adagrad.opt:20
     total = initial_accumulator_value + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     total_largest = reduce(torch.abs(total), "amax", "chunks", 256)
     total_scale_term = torch.where(total_largest > 1e-37, total_largest, 0.0)
-    total_scale = torch.where(total_largest < 8.507059173023462e+37, total_scale_term, float("nan"))
+    total_scale = torch.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
     total_per_scale = torch.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
-    max_number_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
-    max_number_total_per_scale = torch.clamp(max_number_total_per_scale_term, min=0.0)
-    x_term_2 = 444444.44444444444 * max_number_total_per_scale + 3.5555555555555554
-    x_term_3 = 2064516.129032258 * max_number_total_per_scale + 1.864516129032258
-    x_term = torch.minimum(x_term_2, x_term_3)
-    x = torch.minimum(88888.88888888889 * max_number_total_per_scale + 7.111111111111111, x_term)
-    x_term_3 = 17777.777777777777 * max_number_total_per_scale + 14.222222222222221
-    x_term_2 = torch.minimum(x_term_3, x)
-    x_term_4 = 3555.555555555555 * max_number_total_per_scale + 28.444444444444443
-    x_term = torch.minimum(x_term_4, x_term_2)
-    x = torch.minimum(711.111111111111 * max_number_total_per_scale + 56.888888888888886, x_term)
-    x = torch.minimum(142.22222222222223 * max_number_total_per_scale + 113.77777777777777, x)
-    min_number_x_term = torch.minimum(x, 1.25 * x + (-0.25 * binade_of(x) + -0.25))
-    min_number_x = torch.clamp(min_number_x_term, max=255.875)
-    total_code_term_3 = 355.55555555555554 * max_number_total_per_scale + -98.93055555555554
-    total_code_term_2 = torch.maximum(min_number_x, total_code_term_3)
+    most_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
+    most_total_per_scale = torch.clamp(most_total_per_scale_term, min=0.0)
+    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
+    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_2, least_total_per_scale_term_3
+    )
+    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
+    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
+    least_total_per_scale_term_2 = torch.minimum(
+        least_total_per_scale_term_3, least_total_per_scale
+    )
+    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_4, least_total_per_scale_term_2
+    )
+    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
+    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
+    least_total_per_scale = torch.minimum(least_total_per_scale_term, least_total_per_scale)
+    least_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
+    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
+    least_total_per_scale_term = torch.minimum(least_total_per_scale, least_total_per_scale_term_2)
+    least_total_per_scale = torch.clamp(least_total_per_scale_term, max=255.875)
+    total_code_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    total_code_term_2 = torch.maximum(least_total_per_scale, total_code_term_3)
     total_code_term = total_code_term_2 - 1.5
     total_code = byte_of(total_code_term, 0)
     return param, total_code, total_scale
@@ -873,7 +884,7 @@ def adagrad8bit_4_torch(
     grad: Tensor,
     total_code: Tensor,
     total_scale: Tensor,
-    lr_over_one_plus_t_minus_one_lr_decay: float,
+    lr_2: float,
     grad_scale: float,
     weight_decay: float,
     eps: float,
@@ -882,58 +893,60 @@ def adagrad8bit_4_torch(
     grad = grad_scale * grad
     g = grad + weight_decay * param  # adagrad.opt:20
     real_total_code = total_code
-    max_number_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
-    max_number_real_total_code_term = torch.clamp(max_number_real_total_code_term_2, min=0.0)
-    max_number_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06
-    max_number_real_total_code = torch.maximum(
-        max_number_real_total_code_term_3, max_number_real_total_code_term
+    most_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
+    most_real_total_code_term = torch.clamp(most_real_total_code_term_2, min=0.0)
+    most_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06
+    most_real_total_code = torch.maximum(most_real_total_code_term_3, most_real_total_code_term)
+    most_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
+    most_real_total_code_term_2 = torch.maximum(most_real_total_code_term_3, most_real_total_code)
+    most_real_total_code_term_4 = 5.6250000000000005e-05 * real_total_code + -0.0007156250000000001
+    most_real_total_code_term = torch.maximum(
+        most_real_total_code_term_4, most_real_total_code_term_2
     )
-    max_number_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
-    max_number_real_total_code_term_2 = torch.maximum(
-        max_number_real_total_code_term_3, max_number_real_total_code
+    most_real_total_code_term_5 = 0.00028125000000000003 * real_total_code + -0.007578125
+    most_real_total_code = torch.maximum(most_real_total_code_term_5, most_real_total_code_term)
+    least_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
+    least_real_total_code_term_2 = torch.maximum(least_real_total_code_term_3, most_real_total_code)
+    least_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
+    least_real_total_code_term = torch.maximum(
+        least_real_total_code_term_4, least_real_total_code_term_2
     )
-    max_number_real_total_code_term_5 = 5.6250000000000005e-05 * real_total_code
-    max_number_real_total_code_term_4 = max_number_real_total_code_term_5 + -0.0007156250000000001
-    max_number_real_total_code_term = torch.maximum(
-        max_number_real_total_code_term_4, max_number_real_total_code_term_2
-    )
-    max_number_real_total_code_term_6 = 0.00028125000000000003 * real_total_code + -0.007578125
-    max_number_real_total_code = torch.maximum(
-        max_number_real_total_code_term_6, max_number_real_total_code_term
-    )
-    min_number_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
-    min_number_real_total_code_term_2 = torch.maximum(
-        min_number_real_total_code_term_3, max_number_real_total_code
-    )
-    min_number_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
-    min_number_real_total_code_term = torch.maximum(
-        min_number_real_total_code_term_4, min_number_real_total_code_term_2
-    )
-    min_number_real_total_code = torch.clamp(min_number_real_total_code_term, max=1.0)
-    total = spread(total_scale, "chunks", 256, like=param) * min_number_real_total_code
+    least_real_total_code = torch.clamp(least_real_total_code_term, max=1.0)
+    total = spread(total_scale, "chunks", 256, like=param) * least_real_total_code
     total = total + g * g  # adagrad.opt:21
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
-    param = param - lr_over_one_plus_t_minus_one_lr_decay * direction  # adagrad.opt:22
+    param = param - lr_2 * direction  # adagrad.opt:22
     total_largest = reduce(torch.abs(total), "amax", "chunks", 256)
     total_scale_term = torch.where(total_largest > 1e-37, total_largest, 0.0)
-    total_scale = torch.where(total_largest < 8.507059173023462e+37, total_scale_term, float("nan"))
+    total_scale = torch.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
     total_per_scale = torch.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
-    max_number_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
-    max_number_total_per_scale = torch.clamp(max_number_total_per_scale_term, min=0.0)
-    x_term_2 = 444444.44444444444 * max_number_total_per_scale + 3.5555555555555554
-    x_term_3 = 2064516.129032258 * max_number_total_per_scale + 1.864516129032258
-    x_term = torch.minimum(x_term_2, x_term_3)
-    x = torch.minimum(88888.88888888889 * max_number_total_per_scale + 7.111111111111111, x_term)
-    x_term_3 = 17777.777777777777 * max_number_total_per_scale + 14.222222222222221
-    x_term_2 = torch.minimum(x_term_3, x)
-    x_term_4 = 3555.555555555555 * max_number_total_per_scale + 28.444444444444443
-    x_term = torch.minimum(x_term_4, x_term_2)
-    x = torch.minimum(711.111111111111 * max_number_total_per_scale + 56.888888888888886, x_term)
-    x = torch.minimum(142.22222222222223 * max_number_total_per_scale + 113.77777777777777, x)
-    min_number_x_term = torch.minimum(x, 1.25 * x + (-0.25 * binade_of(x) + -0.25))
-    min_number_x = torch.clamp(min_number_x_term, max=255.875)
-    total_code_1_term_3 = 355.55555555555554 * max_number_total_per_scale + -98.93055555555554
-    total_code_1_term_2 = torch.maximum(min_number_x, total_code_1_term_3)
+    most_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
+    most_total_per_scale = torch.clamp(most_total_per_scale_term, min=0.0)
+    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
+    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_2, least_total_per_scale_term_3
+    )
+    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
+    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
+    least_total_per_scale_term_2 = torch.minimum(
+        least_total_per_scale_term_3, least_total_per_scale
+    )
+    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_4, least_total_per_scale_term_2
+    )
+    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
+    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
+    least_total_per_scale = torch.minimum(least_total_per_scale_term, least_total_per_scale)
+    least_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
+    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
+    least_total_per_scale_term = torch.minimum(least_total_per_scale, least_total_per_scale_term_2)
+    least_total_per_scale = torch.clamp(least_total_per_scale_term, max=255.875)
+    total_code_1_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    total_code_1_term_2 = torch.maximum(least_total_per_scale, total_code_1_term_3)
     total_code_1_term = total_code_1_term_2 - 1.5
     total_code_1 = byte_of(total_code_1_term, 0)
     return param, total_code_1, total_scale
@@ -1087,32 +1100,22 @@ class Adagrad8bit(CompiledOptimizer):
         eps = hyper["eps"]
         numel = fact.numel
         first = fact.first
-        t = fact.t
         grad_scale = fact.grad_scale
+        t = fact.t
         if numel < 4096:
             if first:
+                lr_2 = lr / (1 + (t - 1) * lr_decay)
                 return Choice(
-                    0,
-                    scalars=(
-                        lr / (1 + (t - 1) * lr_decay),
-                        grad_scale,
-                        weight_decay,
-                        initial_accumulator_value,
-                        eps,
-                    ),
+                    0, scalars=(lr_2, grad_scale, weight_decay, initial_accumulator_value, eps)
                 )
-            return Choice(1, scalars=(lr / (1 + (t - 1) * lr_decay), grad_scale, weight_decay, eps))
+            lr_2 = lr / (1 + (t - 1) * lr_decay)
+            return Choice(1, scalars=(lr_2, grad_scale, weight_decay, eps))
         if first:
+            lr_2 = lr / (1 + (t - 1) * lr_decay)
             return Choice(
-                2,
-                scalars=(
-                    lr / (1 + (t - 1) * lr_decay),
-                    grad_scale,
-                    weight_decay,
-                    initial_accumulator_value,
-                    eps,
-                ),
+                2, scalars=(lr_2, grad_scale, weight_decay, initial_accumulator_value, eps)
             )
-        return Choice(3, scalars=(lr / (1 + (t - 1) * lr_decay), grad_scale, weight_decay, eps))
+        lr_2 = lr / (1 + (t - 1) * lr_decay)
+        return Choice(3, scalars=(lr_2, grad_scale, weight_decay, eps))
 
     on_device = host  # what it computes, it computes of 0-d tensors as well

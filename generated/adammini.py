@@ -55,7 +55,7 @@ def adam_mini_1_tile(
     grad_at,
     m_at,
     v_at,
-    scalar,
+    one_minus_lr_weight_decay_2,
     lr,
     inverse_correction_beta1,
     beta1,
@@ -77,7 +77,7 @@ def adam_mini_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     v = beta2 * v + one_minus_beta2 * grad * grad  # adammini.opt:19
@@ -116,7 +116,7 @@ def adam_mini_1(
         m_at = tl.multiple_of(m_at, 16)
         v_at = tl.multiple_of(v_at, 16)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
+    one_minus_lr_weight_decay_2 = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
     beta1 = tl.load(numbers + 3).to(REAL)
@@ -135,7 +135,7 @@ def adam_mini_1(
             grad_at,
             m_at,
             v_at,
-            scalar,
+            one_minus_lr_weight_decay_2,
             lr,
             inverse_correction_beta1,
             beta1,
@@ -156,7 +156,7 @@ def adam_mini_1(
             grad_at,
             m_at,
             v_at,
-            scalar,
+            one_minus_lr_weight_decay_2,
             lr,
             inverse_correction_beta1,
             beta1,
@@ -193,7 +193,7 @@ def adam_mini_2_round_2(
     param_at,
     grad_at,
     m_at,
-    scalar,
+    one_minus_lr_weight_decay_2,
     lr,
     inverse_correction_beta1,
     beta1,
@@ -211,7 +211,7 @@ def adam_mini_2_round_2(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     direction = inverse_correction_beta1 * m / term  # adamw.opt:21
@@ -250,7 +250,7 @@ def adam_mini_2(
     numel = tl.load(shape)
     size_0 = tl.load(shape + 3)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
+    one_minus_lr_weight_decay_2 = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
     beta1 = tl.load(numbers + 3).to(REAL)
@@ -258,7 +258,7 @@ def adam_mini_2(
     grad_scale = tl.load(numbers + 5).to(REAL)
     inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
     beta2 = tl.load(numbers + 7).to(REAL)
-    scalar_2 = tl.load(numbers + 8).to(REAL)
+    scalar = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
     length = numel // size_0
     if ALIGNED:
@@ -280,7 +280,7 @@ def adam_mini_2(
             )
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
-        v = beta2 * v + scalar_2 * sum_grad_squared  # adammini.opt:19
+        v = beta2 * v + scalar * sum_grad_squared  # adammini.opt:19
         term = tl.sqrt(inverse_correction_beta2 * v) + eps
         for start in range(first, full, BLOCK):
             adam_mini_2_round_2(
@@ -289,7 +289,7 @@ def adam_mini_2(
                 param_at,
                 grad_at,
                 m_at,
-                scalar,
+                one_minus_lr_weight_decay_2,
                 lr,
                 inverse_correction_beta1,
                 beta1,
@@ -306,7 +306,7 @@ def adam_mini_2(
                 param_at,
                 grad_at,
                 m_at,
-                scalar,
+                one_minus_lr_weight_decay_2,
                 lr,
                 inverse_correction_beta1,
                 beta1,
@@ -341,7 +341,7 @@ def adam_mini_3_round_2(
     param_at,
     grad_at,
     m_at,
-    scalar,
+    one_minus_lr_weight_decay_2,
     lr,
     inverse_correction_beta1,
     beta1,
@@ -359,7 +359,7 @@ def adam_mini_3_round_2(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     direction = inverse_correction_beta1 * m / term  # adamw.opt:21
@@ -397,7 +397,7 @@ def adam_mini_3(
     shape = shapes + 3 * tensor
     cols = tl.load(shape + 2)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
+    one_minus_lr_weight_decay_2 = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
     beta1 = tl.load(numbers + 3).to(REAL)
@@ -436,7 +436,7 @@ def adam_mini_3(
                 param_at,
                 grad_at,
                 m_at,
-                scalar,
+                one_minus_lr_weight_decay_2,
                 lr,
                 inverse_correction_beta1,
                 beta1,
@@ -453,7 +453,7 @@ def adam_mini_3(
                 param_at,
                 grad_at,
                 m_at,
-                scalar,
+                one_minus_lr_weight_decay_2,
                 lr,
                 inverse_correction_beta1,
                 beta1,
@@ -570,7 +570,7 @@ def adam_mini_5_tile(
     end,
     param_at,
     m_at,
-    scalar,
+    one_minus_lr_weight_decay_2,
     lr,
     inverse_correction_beta1,
     term,
@@ -584,7 +584,7 @@ def adam_mini_5_tile(
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     direction = inverse_correction_beta1 * m / term  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     tl.store(param_at + index, param, mask=inside)
@@ -613,7 +613,7 @@ def adam_mini_5(
         param_at = tl.multiple_of(param_at, 16)
         m_at = tl.multiple_of(m_at, 16)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers + 5).to(REAL)
+    one_minus_lr_weight_decay_2 = tl.load(numbers + 5).to(REAL)
     lr = tl.load(numbers + 6).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 7).to(REAL)
     inverse_correction_beta2 = tl.load(numbers + 8).to(REAL)
@@ -623,11 +623,29 @@ def adam_mini_5(
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adam_mini_5_tile(
-            start, None, param_at, m_at, scalar, lr, inverse_correction_beta1, term, REAL, BLOCK
+            start,
+            None,
+            param_at,
+            m_at,
+            one_minus_lr_weight_decay_2,
+            lr,
+            inverse_correction_beta1,
+            term,
+            REAL,
+            BLOCK,
         )
     if full < end:
         adam_mini_5_tile(
-            full, end, param_at, m_at, scalar, lr, inverse_correction_beta1, term, REAL, BLOCK
+            full,
+            end,
+            param_at,
+            m_at,
+            one_minus_lr_weight_decay_2,
+            lr,
+            inverse_correction_beta1,
+            term,
+            REAL,
+            BLOCK,
         )
 
 
@@ -696,7 +714,7 @@ void adam_mini_1(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
+        const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
         const REAL beta1 = (REAL)numbers[3];
@@ -712,7 +730,7 @@ void adam_mini_1(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             REAL v = v_at[i];
-            param = scalar * param;  // adamw.opt:24
+            param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
             grad = grad_scale * grad;
             m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
             v = beta2 * v + one_minus_beta2 * grad * grad;  // adammini.opt:19
@@ -739,7 +757,7 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
+        const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
         const REAL beta1 = (REAL)numbers[3];
@@ -747,7 +765,7 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL grad_scale = (REAL)numbers[5];
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
         const REAL beta2 = (REAL)numbers[7];
-        const REAL scalar_2 = (REAL)numbers[8];
+        const REAL scalar = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         const int64_t length = numel / shape[3];
         for (int64_t head = begin; head < end; head++) {
@@ -767,14 +785,14 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 sum_grad_squared_total += sum_grad_squared_part;
             }
             const REAL sum_grad_squared = (REAL)sum_grad_squared_total;
-            v = beta2 * v + scalar_2 * sum_grad_squared;  // adammini.opt:19
+            v = beta2 * v + scalar * sum_grad_squared;  // adammini.opt:19
             const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
-                param = scalar * param;  // adamw.opt:24
+                param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
                 grad = grad_scale * grad;
                 m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
                 const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
@@ -801,7 +819,7 @@ void adam_mini_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
+        const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
         const REAL beta1 = (REAL)numbers[3];
@@ -836,7 +854,7 @@ void adam_mini_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
-                param = scalar * param;  // adamw.opt:24
+                param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
                 grad = grad_scale * grad;
                 m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
                 const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
@@ -913,7 +931,7 @@ void adam_mini_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         PARAM *restrict param_at = (PARAM *)address[0];
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
-        const REAL scalar = (REAL)numbers[5];
+        const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[5];
         const REAL lr = (REAL)numbers[6];
         const REAL inverse_correction_beta1 = (REAL)numbers[7];
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
@@ -924,7 +942,7 @@ void adam_mini_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
             const REAL m = m_at[i];
-            param = scalar * param;  // adamw.opt:24
+            param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
             const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
             param = param - lr * direction;  // adamw.opt:21
             param_at[i] = STORE(PARAM, param);
@@ -939,7 +957,7 @@ def adam_mini_1_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
+    one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
     beta1: float,
@@ -951,7 +969,7 @@ def adam_mini_1_torch(
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     v = beta2 * v + one_minus_beta2 * grad * grad  # adammini.opt:19
@@ -966,7 +984,7 @@ def adam_mini_2_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
+    one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
     beta1: float,
@@ -974,16 +992,16 @@ def adam_mini_2_torch(
     grad_scale: float,
     inverse_correction_beta2: float,
     beta2: float,
-    scalar_2: float,
+    scalar: float,
     eps: float,
     size_0: int,
 ) -> tuple[Tensor, ...]:
     """The pass over heads in torch."""
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     sum_grad_squared = reduce(grad * grad, "sum", "heads", size_0)
-    v = beta2 * v + scalar_2 * sum_grad_squared  # adammini.opt:19
+    v = beta2 * v + scalar * sum_grad_squared  # adammini.opt:19
     term = torch.sqrt(inverse_correction_beta2 * v) + eps
     # adamw.opt:21
     direction = inverse_correction_beta1 * m / spread(term, "heads", size_0, like=param)
@@ -996,7 +1014,7 @@ def adam_mini_3_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
+    one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
     beta1: float,
@@ -1008,7 +1026,7 @@ def adam_mini_3_torch(
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over rows in torch."""
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     sum_grad_squared = torch.sum(grad * grad, dim=1, keepdim=True)
@@ -1040,14 +1058,14 @@ def adam_mini_5_torch(
     param: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
+    one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
     inverse_correction_beta2: float,
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # adamw.opt:24
+    param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     # adamw.opt:21
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
@@ -1071,7 +1089,7 @@ def role_of(fact: Facts) -> str:
         return "norm"
     if ndim <= 1:
         return "norm"
-    if ndim >= 4 or ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name):
+    if ndim >= 4 or (ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name)):
         return "conv"
     if matches(
         r"(?<![A-Za-z])(?:lm_head|head|heads|classifier|unembed|embed_out|final_layer)(?![A-Za-z])",
@@ -1323,10 +1341,11 @@ class AdamMini(CompiledOptimizer):
         cols = fact.cols
         role = fact.role
         if role == "bias":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 0,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1339,10 +1358,11 @@ class AdamMini(CompiledOptimizer):
                 ),
             )
         if role == "query":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 1,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1356,10 +1376,11 @@ class AdamMini(CompiledOptimizer):
                 sizes=(num_heads,),
             )
         if role == "key":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 1,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1373,10 +1394,11 @@ class AdamMini(CompiledOptimizer):
                 sizes=(num_heads,),
             )
         if role == "embedding":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 2,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1389,10 +1411,11 @@ class AdamMini(CompiledOptimizer):
                 ),
             )
         if role == "head":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 2,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1405,10 +1428,11 @@ class AdamMini(CompiledOptimizer):
                 ),
             )
         if role == "value":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 2,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1421,10 +1445,11 @@ class AdamMini(CompiledOptimizer):
                 ),
             )
         if role == "output":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 2,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1437,10 +1462,11 @@ class AdamMini(CompiledOptimizer):
                 ),
             )
         if role == "mlp":
+            weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
             return Choice(
                 2,
                 scalars=(
-                    1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                    1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
                     beta1,
@@ -1452,6 +1478,7 @@ class AdamMini(CompiledOptimizer):
                     eps,
                 ),
             )
+        weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay
         return Choice(
             3,
             scalars=(
@@ -1460,7 +1487,7 @@ class AdamMini(CompiledOptimizer):
                 grad_scale,
                 beta2,
                 (1 - beta2) / numel,
-                1 - lr * (0 if role in ("bias", "norm") else weight_decay),
+                1 - lr * weight_decay_2,
                 lr,
                 1 / (1 - beta1**t),
                 1 / (1 - beta2**t),

@@ -218,46 +218,50 @@ def adamp_1(
         grad_dot_1_all = tl.full([BLOCK], 0.0, REAL)
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = adamp_1_round_1(
-                start,
-                None,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                adamp_1_round_1(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
             grad_dot_1_all += grad_dot_1_part
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = adamp_1_round_1(
-                full,
-                last,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                adamp_1_round_1(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
@@ -274,46 +278,50 @@ def adamp_1(
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
         for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = adamp_1_round_2(
-                start,
-                None,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                adamp_1_round_2(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
             param_square_sum_all += param_square_sum_part
             param_dot_all += param_dot_part
         if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = adamp_1_round_2(
-                full,
-                last,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                adamp_1_round_2(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
@@ -798,46 +806,50 @@ def adamp_4(
         grad_dot_1_all = tl.full([BLOCK], 0.0, REAL)
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = adamp_4_round_1(
-                start,
-                None,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                adamp_4_round_1(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
             grad_dot_1_all += grad_dot_1_part
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = adamp_4_round_1(
-                full,
-                last,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                adamp_4_round_1(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
@@ -854,46 +866,50 @@ def adamp_4(
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
         for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = adamp_4_round_2(
-                start,
-                None,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                adamp_4_round_2(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
             param_square_sum_all += param_square_sum_part
             param_dot_all += param_dot_part
         if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = adamp_4_round_2(
-                full,
-                last,
-                param_at,
-                grad_at,
-                m_at,
-                v_at,
-                beta1,
-                one_minus_beta1,
-                grad_scale,
-                beta2,
-                one_minus_beta2,
-                inverse_correction_beta1,
-                inverse_correction_beta2,
-                eps,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                adamp_4_round_2(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    m_at,
+                    v_at,
+                    beta1,
+                    one_minus_beta1,
+                    grad_scale,
+                    beta2,
+                    one_minus_beta2,
+                    inverse_correction_beta1,
+                    inverse_correction_beta2,
+                    eps,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part

@@ -199,10 +199,10 @@ def adamw4bit_2_cells(
     v_code = load_packed(v_at, index, inside, 64)
     term = m_code.to(REAL) - 7.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 0.0055000000000000005 * abs_term)
-    max_number_abs_term = tl.maximum(0.225 * abs_term + -0.6875, max_number_abs_term_2)
-    m = m_scale * copysign(tl.minimum(max_number_abs_term, 1.0), term)
+    most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
+    most_term_2 = tl.maximum(most_term_3, 0.0055000000000000005 * abs_term)
+    most_term = tl.maximum(0.225 * abs_term + -0.6875, most_term_2)
+    m = m_scale * copysign(tl.minimum(most_term, 1.0), term)
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     v = factor * (v_code.to(REAL) + 1.0)
@@ -215,10 +215,10 @@ def adamw4bit_2_cells(
     m_largest = tl.reduce(m_largest_lanes, 1, larger, keep_dims=True)
     v_largest = tl.reduce(v_largest_lanes, 1, larger, keep_dims=True)
     m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = tl.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = tl.where(v_scale > 0.0, 16.0 / v_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
@@ -227,22 +227,15 @@ def adamw4bit_2_cells(
     param = param - lr * direction  # adamw.opt:21
     factor_1 = m_per_scale * m
     abs_factor = tl.abs(factor_1)
-    min_number_abs_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 7.875)
-    m_code_1_term_4 = 11.11111111111111 * factor_1 + -2.4861111111111107
-    m_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 7.875)
+    m_code_1_term_3 = tl.maximum(least_factor, 11.11111111111111 * factor_1 + -2.4861111111111107)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = copysign(m_code_1_term_2, factor_1)
     m_code_1 = byte(m_code_1_term, 7)
@@ -543,8 +536,8 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                     const int v_code = v_codes_kept[i - start];
                     const REAL term = R(m_code) - R(7);
                     const REAL abs_term = ABS(term);
-                    const REAL max_number_abs_term = MAX_NUMBER(R(0.225) * abs_term + R(-0.6875), MAX_NUMBER(R(0.045000000000000005) * abs_term + R(-0.05750000000000001), R(0.0055000000000000005) * abs_term));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(max_number_abs_term, R(1)), term);
+                    const REAL most_term = MAX_NUMBER(R(0.225) * abs_term + R(-0.6875), MAX_NUMBER(R(0.045000000000000005) * abs_term + R(-0.05750000000000001), R(0.0055000000000000005) * abs_term));
+                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(most_term, R(1)), term);
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
                     REAL v = factor * (R(v_code) + R(1));
@@ -563,9 +556,9 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             }
             const REAL m_largest = (REAL)m_largest_total;
             const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e+37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
             const REAL v_per_scale = WHERE(v_scale > R(0), R(16) / v_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -577,9 +570,9 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 param = param - lr * direction;  // adamw.opt:21
                 const REAL factor_1 = m_per_scale * m;
                 const REAL abs_factor = ABS(factor_1);
-                const REAL min_number_abs_factor = MIN_NUMBER(R(4.444444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(22.222222222222218) * abs_factor + R(1.7777777777777777), R(110.3448275862069) * abs_factor + R(0.8965517241379308)));
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(7.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(11.11111111111111) * factor_1 + R(-2.4861111111111107)) - R(0.5), factor_1), 7);
+                REAL least_factor = MIN_NUMBER(R(4.444444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(22.222222222222218) * abs_factor + R(1.7777777777777777), R(110.3448275862069) * abs_factor + R(0.8965517241379308)));
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(7.875));
+                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(11.11111111111111) * factor_1 + R(-2.4861111111111107)) - R(0.5), factor_1), 7);
                 const int v_code_1 = BYTE(MAX_NUMBER(v_per_scale * v + R(-1), R(0)), 0);
                 param_at[i] = STORE(PARAM, param);
                 m_written_kept[i - start] = (uint8_t)(m_code_1);
@@ -644,10 +637,10 @@ def adamw4bit_2_torch(
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     term = (m_code) - 7.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 0.0055000000000000005 * abs_term)
-    max_number_abs_term = torch.maximum(0.225 * abs_term + -0.6875, max_number_abs_term_2)
-    m_term = torch.copysign(torch.clamp(max_number_abs_term, max=1.0), term)
+    most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
+    most_term_2 = torch.maximum(most_term_3, 0.0055000000000000005 * abs_term)
+    most_term = torch.maximum(0.225 * abs_term + -0.6875, most_term_2)
+    m_term = torch.copysign(torch.clamp(most_term, max=1.0), term)
     m = spread(m_scale, "chunks", 128, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
@@ -659,32 +652,25 @@ def adamw4bit_2_torch(
     param = param - lr * direction  # adamw.opt:21
     m_largest = reduce(torch.abs(m), "amax", "chunks", 128)
     m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     factor = spread(m_per_scale, "chunks", 128, like=param) * m
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(min_number_min_number_abs_factor_term, max=7.875)
-    m_code_1_term_4 = 11.11111111111111 * factor + -2.4861111111111107
-    m_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=7.875)
+    m_code_1_term_3 = torch.maximum(least_factor, 11.11111111111111 * factor + -2.4861111111111107)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = torch.copysign(m_code_1_term_2, factor)
     m_code_1 = byte_of(m_code_1_term, 7)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 128)
     v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = torch.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = torch.where(v_scale > 0.0, 16.0 / v_scale, 0.0)
     v_code_1_term = torch.clamp(spread(v_per_scale, "chunks", 128, like=param) * v + -1.0, min=0.0)
     v_code_1 = byte_of(v_code_1_term, 0)

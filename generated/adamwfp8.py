@@ -208,10 +208,10 @@ def adamwfp8_2_cell(
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
     m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 448.0 / m_scale, 0.0)
     v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = tl.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = tl.where(v_scale > 0.0, 448.0 / v_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
@@ -510,9 +510,9 @@ void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             }
             const REAL m_largest = (REAL)m_largest_total;
             const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(448) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e+37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
             const REAL v_per_scale = WHERE(v_scale > R(0), R(448) / v_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -597,13 +597,13 @@ def adamwfp8_2_torch(
     param = param - lr * direction  # adamw.opt:21
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
     m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 448.0 / m_scale, 0.0)
     m_code_1_term = spread(m_per_scale, "chunks", 256, like=param) * m
     m_code_1 = m_code_1_term.to(torch.float8_e4m3fn).view(torch.uint8)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
     v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = torch.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = torch.where(v_scale > 0.0, 448.0 / v_scale, 0.0)
     v_code_1_term = spread(v_per_scale, "chunks", 256, like=param) * v
     v_code_1 = v_code_1_term.to(torch.float8_e4m3fn).view(torch.uint8)

@@ -50,7 +50,6 @@ def coupled_adam_1_round_1(
     start, end, grad_at, cols, grad_scale, columns, here, REAL: tl.constexpr, BLOCK: tl.constexpr
 ):
     """One tile of `coupled_adam_1`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -83,7 +82,6 @@ def coupled_adam_1_round_2(
     BLOCK: tl.constexpr,
 ):
     """One tile of `coupled_adam_1`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
     lines = start + tl.arange(0, BLOCK // 64)
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
@@ -573,7 +571,7 @@ def role_of(fact: Facts) -> str:
         return "norm"
     if ndim <= 1:
         return "norm"
-    if ndim >= 4 or ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name):
+    if ndim >= 4 or (ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name)):
         return "conv"
     if matches(
         r"(?<![A-Za-z])(?:lm_head|head|heads|classifier|unembed|embed_out|final_layer)(?![A-Za-z])",

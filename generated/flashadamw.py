@@ -61,7 +61,6 @@ def flash_adamw_cells(
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
     cells = cell + tl.arange(0, 8)[:, None]
-    start = cell * 32
     index = cells * 32 + lanes[None, :]
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
@@ -87,10 +86,10 @@ def flash_adamw_cells(
     m_largest = tl.reduce(m_largest_lanes, 1, larger, keep_dims=True)
     v_largest = tl.reduce(v_largest_lanes, 1, larger, keep_dims=True)
     m_scale_term = tl.minimum(m_largest, 65504.0).to(tl.float16).to(REAL)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     v_scale_term = tl.minimum(v_largest, 65504.0).to(tl.float16).to(REAL)
-    v_scale = tl.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = tl.where(v_scale > 0.0, 255.0 / v_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     remainder_code = tl.load(remainder_at + index, mask=inside)
@@ -100,8 +99,8 @@ def flash_adamw_cells(
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     rounded = param.to(PARAM).to(REAL)
-    min_number_m_per_scale = tl.minimum(tl.maximum(m_per_scale * m, -1.0), 1.0)
-    m_code_1 = byte(254.0 * min_number_m_per_scale / (tl.abs(min_number_m_per_scale) + 1.0), 127)
+    least_m_per_scale = tl.minimum(tl.maximum(m_per_scale * m, -1.0), 1.0)
+    m_code_1 = byte(254.0 * least_m_per_scale / (tl.abs(least_m_per_scale) + 1.0), 127)
     v_code_1 = byte(tl.minimum(tl.maximum(v_per_scale * sqrt_v, -255.0), 255.0), 0)
     factor_1_term = tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
     factor_1 = 127.0 * factor_1_term
@@ -376,9 +375,9 @@ void flash_adamw(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             }
             const REAL m_largest = (REAL)m_largest_total;
             const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), ROUND_TO_F16(MIN_NUMBER(m_largest, R(65504))), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, R(65504))), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e+37), ROUND_TO_F16(MIN_NUMBER(v_largest, R(65504))), R(NAN));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(v_largest, R(65504))), R(NAN));
             const REAL v_per_scale = WHERE(v_scale > R(0), R(255) / v_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -392,8 +391,8 @@ void flash_adamw(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
                 param = param - lr * direction;  // adamw.opt:21
                 const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL min_number_m_per_scale = MIN_NUMBER(MAX_NUMBER(m_per_scale * m, R(-1)), R(1));
-                const int m_code_1 = BYTE(R(254) * min_number_m_per_scale / (ABS(min_number_m_per_scale) + R(1)), 127);
+                const REAL least_m_per_scale = MIN_NUMBER(MAX_NUMBER(m_per_scale * m, R(-1)), R(1));
+                const int m_code_1 = BYTE(R(254) * least_m_per_scale / (ABS(least_m_per_scale) + R(1)), 127);
                 const int v_code_1 = BYTE(MIN_NUMBER(MAX_NUMBER(v_per_scale * sqrt_v, R(-255)), R(255)), 0);
                 REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
                 param_at[i] = STORE(PARAM, rounded);
@@ -445,20 +444,19 @@ def flash_adamw_torch(
     param = param - lr * direction  # adamw.opt:21
     rounded = param.to(dtype).type_as(param)
     m_largest = reduce(torch.abs(m), "amax", "chunks", 32)
-    min_number_m_largest = torch.clamp(m_largest, max=65504.0)
-    m_scale_term = min_number_m_largest.to(torch.float16).type_as(min_number_m_largest)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    least_m_largest = torch.clamp(m_largest, max=65504.0)
+    m_scale_term = least_m_largest.to(torch.float16).type_as(least_m_largest)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
-    min_number_m_per_scale_term_2 = spread(m_per_scale, "chunks", 32, like=param) * m
-    min_number_m_per_scale_term = torch.clamp(min_number_m_per_scale_term_2, min=-1.0)
-    min_number_m_per_scale = torch.clamp(min_number_m_per_scale_term, max=1.0)
-    m_code_1_term = 254.0 * min_number_m_per_scale / (torch.abs(min_number_m_per_scale) + 1.0)
-    m_code_1 = byte_of(m_code_1_term, 127)
+    least_m_per_scale_term_2 = spread(m_per_scale, "chunks", 32, like=param) * m
+    least_m_per_scale_term = torch.clamp(least_m_per_scale_term_2, min=-1.0)
+    least_m_per_scale = torch.clamp(least_m_per_scale_term, max=1.0)
+    m_code_1 = byte_of(254.0 * least_m_per_scale / (torch.abs(least_m_per_scale) + 1.0), 127)
     sqrt_v = torch.sqrt(torch.clamp(v, min=0.0))
     v_largest = reduce(torch.abs(sqrt_v), "amax", "chunks", 32)
-    min_number_v_largest = torch.clamp(v_largest, max=65504.0)
-    v_scale_term = min_number_v_largest.to(torch.float16).type_as(min_number_v_largest)
-    v_scale = torch.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    least_v_largest = torch.clamp(v_largest, max=65504.0)
+    v_scale_term = least_v_largest.to(torch.float16).type_as(least_v_largest)
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = torch.where(v_scale > 0.0, 255.0 / v_scale, 0.0)
     v_code_1_term_3 = spread(v_per_scale, "chunks", 32, like=param) * sqrt_v
     v_code_1_term_2 = torch.clamp(v_code_1_term_3, min=-255.0)

@@ -55,7 +55,6 @@ def flash_lion_cells(
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
     cells = cell + tl.arange(0, 8)[:, None]
-    start = cell * 32
     index = cells * 32 + lanes[None, :]
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
@@ -71,7 +70,7 @@ def flash_lion_cells(
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 1, larger, keep_dims=True)
     m_scale_term = tl.minimum(m_largest, 65504.0).to(tl.float16).to(REAL)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     remainder_code = tl.load(remainder_at + index, mask=inside)
@@ -80,8 +79,8 @@ def flash_lion_cells(
     direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:17
     param = param - lr * direction  # lion.opt:17
     rounded = param.to(PARAM).to(REAL)
-    min_number_m_per_scale = tl.minimum(tl.maximum(m_per_scale * m_new, -1.0), 1.0)
-    m_code_1 = byte(254.0 * min_number_m_per_scale / (tl.abs(min_number_m_per_scale) + 1.0), 127)
+    least_m_per_scale = tl.minimum(tl.maximum(m_per_scale * m_new, -1.0), 1.0)
+    m_code_1 = byte(254.0 * least_m_per_scale / (tl.abs(least_m_per_scale) + 1.0), 127)
     factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
     tl.store(param_at + index, rounded, mask=inside)
     tl.store(m_at + index, m_code_1, mask=inside)
@@ -313,7 +312,7 @@ void flash_lion(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
             }
             const REAL m_largest = (REAL)m_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), ROUND_TO_F16(MIN_NUMBER(m_largest, R(65504))), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, R(65504))), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -327,8 +326,8 @@ void flash_lion(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 const REAL direction = SIGN(beta1 * m + one_minus_beta1 * grad);  // lion.opt:17
                 param = param - lr * direction;  // lion.opt:17
                 const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL min_number_m_per_scale = MIN_NUMBER(MAX_NUMBER(m_per_scale * m_new, R(-1)), R(1));
-                const int m_code_1 = BYTE(R(254) * min_number_m_per_scale / (ABS(min_number_m_per_scale) + R(1)), 127);
+                const REAL least_m_per_scale = MIN_NUMBER(MAX_NUMBER(m_per_scale * m_new, R(-1)), R(1));
+                const int m_code_1 = BYTE(R(254) * least_m_per_scale / (ABS(least_m_per_scale) + R(1)), 127);
                 const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
                 param_at[i] = STORE(PARAM, rounded);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
@@ -368,15 +367,14 @@ def flash_lion_torch(
     rounded = param.to(dtype).type_as(param)
     m = beta2 * m + one_minus_beta2 * grad  # lion.opt:18
     m_largest = reduce(torch.abs(m), "amax", "chunks", 32)
-    min_number_m_largest = torch.clamp(m_largest, max=65504.0)
-    m_scale_term = min_number_m_largest.to(torch.float16).type_as(min_number_m_largest)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    least_m_largest = torch.clamp(m_largest, max=65504.0)
+    m_scale_term = least_m_largest.to(torch.float16).type_as(least_m_largest)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
-    min_number_m_per_scale_term_2 = spread(m_per_scale, "chunks", 32, like=param) * m
-    min_number_m_per_scale_term = torch.clamp(min_number_m_per_scale_term_2, min=-1.0)
-    min_number_m_per_scale = torch.clamp(min_number_m_per_scale_term, max=1.0)
-    m_code_1_term = 254.0 * min_number_m_per_scale / (torch.abs(min_number_m_per_scale) + 1.0)
-    m_code_1 = byte_of(m_code_1_term, 127)
+    least_m_per_scale_term_2 = spread(m_per_scale, "chunks", 32, like=param) * m
+    least_m_per_scale_term = torch.clamp(least_m_per_scale_term_2, min=-1.0)
+    least_m_per_scale = torch.clamp(least_m_per_scale_term, max=1.0)
+    m_code_1 = byte_of(254.0 * least_m_per_scale / (torch.abs(least_m_per_scale) + 1.0), 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)
     factor = 127.0 * factor_term

@@ -68,7 +68,6 @@ def flashsgd_1_cells(
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
     cells = cell + tl.arange(0, 8)[:, None]
-    start = cell * 32
     index = cells * 32 + lanes[None, :]
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
@@ -88,14 +87,13 @@ def flashsgd_1_cells(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 1, larger, keep_dims=True)
     buffer_scale_term = tl.minimum(buffer_largest, 65504.0).to(tl.float16).to(REAL)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     direction = g + momentum * buffer  # sgd.opt:24
     param = param - lr * direction  # sgd.opt:24
     rounded = param.to(PARAM).to(REAL)
-    min_number_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
-    buffer_code_1_term_2 = tl.abs(min_number_buffer_per_scale) + 1.0
-    buffer_code_1_term = 254.0 * min_number_buffer_per_scale / buffer_code_1_term_2
+    least_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
+    buffer_code_1_term = 254.0 * least_buffer_per_scale / (tl.abs(least_buffer_per_scale) + 1.0)
     buffer_code_1 = byte(buffer_code_1_term, 127)
     factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
     tl.store(param_at + index, rounded, mask=inside)
@@ -203,7 +201,6 @@ def flashsgd_2_cells(
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
     cells = cell + tl.arange(0, 8)[:, None]
-    start = cell * 32
     index = cells * 32 + lanes[None, :]
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
@@ -223,13 +220,12 @@ def flashsgd_2_cells(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 1, larger, keep_dims=True)
     buffer_scale_term = tl.minimum(buffer_largest, 65504.0).to(tl.float16).to(REAL)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     param = param - lr * buffer  # sgd.opt:24
     rounded = param.to(PARAM).to(REAL)
-    min_number_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
-    buffer_code_1_term_2 = tl.abs(min_number_buffer_per_scale) + 1.0
-    buffer_code_1_term = 254.0 * min_number_buffer_per_scale / buffer_code_1_term_2
+    least_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
+    buffer_code_1_term = 254.0 * least_buffer_per_scale / (tl.abs(least_buffer_per_scale) + 1.0)
     buffer_code_1 = byte(buffer_code_1_term, 127)
     factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
     tl.store(param_at + index, rounded, mask=inside)
@@ -554,7 +550,7 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -564,8 +560,8 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 const REAL direction = g + momentum * buffer;  // sgd.opt:24
                 param = param - lr * direction;  // sgd.opt:24
                 const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL min_number_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
-                const int buffer_code_1 = BYTE(R(254) * min_number_buffer_per_scale / (ABS(min_number_buffer_per_scale) + R(1)), 127);
+                const REAL least_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
+                const int buffer_code_1 = BYTE(R(254) * least_buffer_per_scale / (ABS(least_buffer_per_scale) + R(1)), 127);
                 const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
                 param_at[i] = STORE(PARAM, rounded);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
@@ -628,7 +624,7 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -636,8 +632,8 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 REAL param = param_kept[i - start];
                 param = param - lr * buffer;  // sgd.opt:24
                 const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL min_number_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
-                const int buffer_code_1 = BYTE(R(254) * min_number_buffer_per_scale / (ABS(min_number_buffer_per_scale) + R(1)), 127);
+                const REAL least_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
+                const int buffer_code_1 = BYTE(R(254) * least_buffer_per_scale / (ABS(least_buffer_per_scale) + R(1)), 127);
                 const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
                 param_at[i] = STORE(PARAM, rounded);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
@@ -705,18 +701,15 @@ def flashsgd_1_torch(
     param = param - lr * direction  # sgd.opt:24
     rounded = param.to(dtype).type_as(param)
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 32)
-    min_number_buffer_largest = torch.clamp(buffer_largest, max=65504.0)
-    buffer_scale_term = min_number_buffer_largest.to(torch.float16).type_as(
-        min_number_buffer_largest
-    )
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    least_buffer_largest = torch.clamp(buffer_largest, max=65504.0)
+    buffer_scale_term = least_buffer_largest.to(torch.float16).type_as(least_buffer_largest)
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
-    min_number_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
-    min_number_buffer_per_scale_term = torch.clamp(min_number_buffer_per_scale_term_2, min=-1.0)
-    min_number_buffer_per_scale = torch.clamp(min_number_buffer_per_scale_term, max=1.0)
-    buffer_code_1_term_2 = torch.abs(min_number_buffer_per_scale) + 1.0
-    buffer_code_1_term = 254.0 * min_number_buffer_per_scale / buffer_code_1_term_2
+    least_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
+    least_buffer_per_scale_term = torch.clamp(least_buffer_per_scale_term_2, min=-1.0)
+    least_buffer_per_scale = torch.clamp(least_buffer_per_scale_term, max=1.0)
+    buffer_code_1_term = 254.0 * least_buffer_per_scale / (torch.abs(least_buffer_per_scale) + 1.0)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)
@@ -748,18 +741,15 @@ def flashsgd_2_torch(
     param = param - lr * buffer  # sgd.opt:24
     rounded = param.to(dtype).type_as(param)
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 32)
-    min_number_buffer_largest = torch.clamp(buffer_largest, max=65504.0)
-    buffer_scale_term = min_number_buffer_largest.to(torch.float16).type_as(
-        min_number_buffer_largest
-    )
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    least_buffer_largest = torch.clamp(buffer_largest, max=65504.0)
+    buffer_scale_term = least_buffer_largest.to(torch.float16).type_as(least_buffer_largest)
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
-    min_number_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
-    min_number_buffer_per_scale_term = torch.clamp(min_number_buffer_per_scale_term_2, min=-1.0)
-    min_number_buffer_per_scale = torch.clamp(min_number_buffer_per_scale_term, max=1.0)
-    buffer_code_1_term_2 = torch.abs(min_number_buffer_per_scale) + 1.0
-    buffer_code_1_term = 254.0 * min_number_buffer_per_scale / buffer_code_1_term_2
+    least_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
+    least_buffer_per_scale_term = torch.clamp(least_buffer_per_scale_term_2, min=-1.0)
+    least_buffer_per_scale = torch.clamp(least_buffer_per_scale_term, max=1.0)
+    buffer_code_1_term = 254.0 * least_buffer_per_scale / (torch.abs(least_buffer_per_scale) + 1.0)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)

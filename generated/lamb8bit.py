@@ -473,45 +473,33 @@ def lamb8bit_5_tile(
     v_code = tl.load(v_at + index, mask=inside)
     term = m_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term), 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     m_term = copysign(m_term_2, term)
     m = m_scale * m_term
     grad = grad_scale * grad
     g = grad / maximum_inverse_max_grad_norm  # lamb.opt:24
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     real_v_code = v_code.to(REAL)
-    max_number_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    max_number_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_2, max_number_real_v_code_term)
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = tl.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = tl.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_5, max_number_real_v_code_term)
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = tl.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = tl.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = tl.minimum(min_number_real_v_code_term, 1.0)
-    v = v_scale * min_number_real_v_code
+    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
+    v = v_scale * least_real_v_code
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -670,45 +658,33 @@ def lamb8bit_6_cell(
     v_code = tl.load(v_at + index, mask=inside)
     term = m_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term), 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     m_term = copysign(m_term_2, term)
     m = m_scale * m_term
     grad = grad_scale * grad
     g = grad / maximum_inverse_max_grad_norm  # lamb.opt:24
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     real_v_code = v_code.to(REAL)
-    max_number_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    max_number_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_2, max_number_real_v_code_term)
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = tl.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = tl.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_5, max_number_real_v_code_term)
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = tl.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = tl.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = tl.minimum(min_number_real_v_code_term, 1.0)
-    v = v_scale * min_number_real_v_code
+    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
+    v = v_scale * least_real_v_code
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     m_largest_lanes = tl.abs(m)
     v_largest_lanes = tl.abs(v)
@@ -718,10 +694,10 @@ def lamb8bit_6_cell(
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
     m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = tl.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = tl.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
@@ -730,46 +706,45 @@ def lamb8bit_6_cell(
     param = param - lr * direction  # lamb.opt:30
     factor = m_per_scale * m
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
+    m_code_1_term_3 = tl.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = copysign(m_code_1_term_2, factor)
     m_code_1 = byte(m_code_1_term, 127)
-    max_number_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
-    x_term_2 = 444444.44444444444 * max_number_v_per_scale + 3.5555555555555554
-    x_term = tl.minimum(x_term_2, 2064516.129032258 * max_number_v_per_scale + 1.864516129032258)
-    x = tl.minimum(88888.88888888889 * max_number_v_per_scale + 7.111111111111111, x_term)
-    x_term_2 = tl.minimum(17777.777777777777 * max_number_v_per_scale + 14.222222222222221, x)
-    x_term = tl.minimum(3555.555555555555 * max_number_v_per_scale + 28.444444444444443, x_term_2)
-    x = tl.minimum(711.111111111111 * max_number_v_per_scale + 56.888888888888886, x_term)
-    x = tl.minimum(142.22222222222223 * max_number_v_per_scale + 113.77777777777777, x)
-    min_number_x = tl.minimum(tl.minimum(x, 1.25 * x + (-0.25 * binade(x) + -0.25)), 255.875)
-    v_code_1_term_3 = 355.55555555555554 * max_number_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = tl.maximum(min_number_x, v_code_1_term_3)
+    most_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = tl.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = tl.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = tl.minimum(least_v_per_scale_term, least_v_per_scale)
+    least_v_per_scale_term_3 = -0.25 * binade(least_v_per_scale) + -0.25
+    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
+    least_v_per_scale_term = tl.minimum(least_v_per_scale, least_v_per_scale_term_2)
+    least_v_per_scale = tl.minimum(least_v_per_scale_term, 255.875)
+    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    v_code_1_term_2 = tl.maximum(least_v_per_scale, v_code_1_term_3)
     v_code_1_term = v_code_1_term_2 - 1.5
     v_code_1 = byte(v_code_1_term, 0)
     tl.store(param_at + index, param, mask=inside)
@@ -1162,44 +1137,32 @@ def lamb8bit_9_tile(
     v_code = tl.load(v_at + index, mask=inside)
     term = m_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term), 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     m_term = copysign(m_term_2, term)
     m = m_scale * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
     real_v_code = v_code.to(REAL)
-    max_number_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    max_number_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_2, max_number_real_v_code_term)
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = tl.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = tl.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_5, max_number_real_v_code_term)
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = tl.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = tl.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = tl.minimum(min_number_real_v_code_term, 1.0)
-    v = v_scale * min_number_real_v_code
+    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
+    v = v_scale * least_real_v_code
     v = beta2 * v + one_minus_beta2 * grad * grad  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -1348,44 +1311,32 @@ def lamb8bit_10_cell(
     v_code = tl.load(v_at + index, mask=inside)
     term = m_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term), 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     m_term = copysign(m_term_2, term)
     m = m_scale * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
     real_v_code = v_code.to(REAL)
-    max_number_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    max_number_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_2, max_number_real_v_code_term)
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = tl.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = tl.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = tl.maximum(max_number_real_v_code_term_5, max_number_real_v_code_term)
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = tl.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = tl.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = tl.minimum(min_number_real_v_code_term, 1.0)
-    v = v_scale * min_number_real_v_code
+    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
+    v = v_scale * least_real_v_code
     v = beta2 * v + one_minus_beta2 * grad * grad  # lamb.opt:26
     m_largest_lanes = tl.abs(m)
     v_largest_lanes = tl.abs(v)
@@ -1395,10 +1346,10 @@ def lamb8bit_10_cell(
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
     m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = tl.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = tl.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
@@ -1407,46 +1358,45 @@ def lamb8bit_10_cell(
     param = param - lr * direction  # lamb.opt:30
     factor = m_per_scale * m
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
+    m_code_1_term_3 = tl.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = copysign(m_code_1_term_2, factor)
     m_code_1 = byte(m_code_1_term, 127)
-    max_number_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
-    x_term_2 = 444444.44444444444 * max_number_v_per_scale + 3.5555555555555554
-    x_term = tl.minimum(x_term_2, 2064516.129032258 * max_number_v_per_scale + 1.864516129032258)
-    x = tl.minimum(88888.88888888889 * max_number_v_per_scale + 7.111111111111111, x_term)
-    x_term_2 = tl.minimum(17777.777777777777 * max_number_v_per_scale + 14.222222222222221, x)
-    x_term = tl.minimum(3555.555555555555 * max_number_v_per_scale + 28.444444444444443, x_term_2)
-    x = tl.minimum(711.111111111111 * max_number_v_per_scale + 56.888888888888886, x_term)
-    x = tl.minimum(142.22222222222223 * max_number_v_per_scale + 113.77777777777777, x)
-    min_number_x = tl.minimum(tl.minimum(x, 1.25 * x + (-0.25 * binade(x) + -0.25)), 255.875)
-    v_code_1_term_3 = 355.55555555555554 * max_number_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = tl.maximum(min_number_x, v_code_1_term_3)
+    most_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = tl.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = tl.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = tl.minimum(least_v_per_scale_term, least_v_per_scale)
+    least_v_per_scale_term_3 = -0.25 * binade(least_v_per_scale) + -0.25
+    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
+    least_v_per_scale_term = tl.minimum(least_v_per_scale, least_v_per_scale_term_2)
+    least_v_per_scale = tl.minimum(least_v_per_scale_term, 255.875)
+    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    v_code_1_term_2 = tl.maximum(least_v_per_scale, v_code_1_term_3)
     v_code_1_term = v_code_1_term_2 - 1.5
     v_code_1 = byte(v_code_1_term, 0)
     tl.store(param_at + index, param, mask=inside)
@@ -1858,17 +1808,17 @@ void lamb8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const int v_code = v_at[i];
                     const REAL term = R(m_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     const REAL g = grad / maximum_inverse_max_grad_norm;  // lamb.opt:24
                     m = beta1 * m + one_minus_beta1 * g;  // lamb.opt:25
                     const REAL real_v_code = R(v_code);
-                    REAL max_number_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    max_number_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), max_number_real_v_code)));
-                    const REAL min_number_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), max_number_real_v_code)), R(1));
-                    REAL v = v_scale * min_number_real_v_code;
+                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
+                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
+                    REAL v = v_scale * least_real_v_code;
                     v = beta2 * v + one_minus_beta2 * g * g;  // lamb.opt:26
                     const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
                     param_square_sum_part += param * param;
@@ -1939,17 +1889,17 @@ void lamb8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const int v_code = v_at[i];
                     const REAL term = R(m_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     const REAL g = grad / maximum_inverse_max_grad_norm;  // lamb.opt:24
                     m = beta1 * m + one_minus_beta1 * g;  // lamb.opt:25
                     const REAL real_v_code = R(v_code);
-                    REAL max_number_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    max_number_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), max_number_real_v_code)));
-                    const REAL min_number_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), max_number_real_v_code)), R(1));
-                    REAL v = v_scale * min_number_real_v_code;
+                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
+                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
+                    REAL v = v_scale * least_real_v_code;
                     v = beta2 * v + one_minus_beta2 * g * g;  // lamb.opt:26
                     v_kept[i - start] = v;
                     m_kept[i - start] = m;
@@ -1965,9 +1915,9 @@ void lamb8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             }
             const REAL m_largest = (REAL)m_largest_total;
             const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e+37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
             const REAL v_per_scale = WHERE(v_scale > R(0), R(1) / v_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -1979,17 +1929,17 @@ void lamb8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * direction;  // lamb.opt:30
                 const REAL factor = m_per_scale * m;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                const REAL max_number_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
-                REAL x = MIN_NUMBER(R(88888.88888888889) * max_number_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * max_number_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * max_number_v_per_scale + R(1.864516129032258)));
-                x = MIN_NUMBER(R(711.111111111111) * max_number_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * max_number_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * max_number_v_per_scale + R(14.222222222222221), x)));
-                x = MIN_NUMBER(R(142.22222222222223) * max_number_v_per_scale + R(113.77777777777777), x);
-                const REAL min_number_x = MIN_NUMBER(MIN_NUMBER(x, R(1.25) * x + (R(-0.25) * BINADE(x) + R(-0.25))), R(255.875));
-                const int v_code_1 = BYTE(MAX_NUMBER(min_number_x, R(355.55555555555554) * max_number_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                const REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
+                REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
+                least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
+                least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
+                least_v_per_scale = MIN_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(255.875));
+                const int v_code_1 = BYTE(MAX_NUMBER(least_v_per_scale, R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
@@ -2126,16 +2076,16 @@ void lamb8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const int v_code = v_at[i];
                     const REAL term = R(m_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // lamb.opt:25
                     const REAL real_v_code = R(v_code);
-                    REAL max_number_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    max_number_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), max_number_real_v_code)));
-                    const REAL min_number_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), max_number_real_v_code)), R(1));
-                    REAL v = v_scale * min_number_real_v_code;
+                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
+                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
+                    REAL v = v_scale * least_real_v_code;
                     v = beta2 * v + one_minus_beta2 * grad * grad;  // lamb.opt:26
                     const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
                     param_square_sum_part += param * param;
@@ -2203,16 +2153,16 @@ void lamb8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                     const int v_code = v_at[i];
                     const REAL term = R(m_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // lamb.opt:25
                     const REAL real_v_code = R(v_code);
-                    REAL max_number_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    max_number_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), max_number_real_v_code)));
-                    const REAL min_number_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), max_number_real_v_code)), R(1));
-                    REAL v = v_scale * min_number_real_v_code;
+                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
+                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
+                    REAL v = v_scale * least_real_v_code;
                     v = beta2 * v + one_minus_beta2 * grad * grad;  // lamb.opt:26
                     v_kept[i - start] = v;
                     m_kept[i - start] = m;
@@ -2228,9 +2178,9 @@ void lamb8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             }
             const REAL m_largest = (REAL)m_largest_total;
             const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e+37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
             const REAL v_per_scale = WHERE(v_scale > R(0), R(1) / v_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -2242,17 +2192,17 @@ void lamb8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 param = param - lr * direction;  // lamb.opt:30
                 const REAL factor = m_per_scale * m;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                const REAL max_number_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
-                REAL x = MIN_NUMBER(R(88888.88888888889) * max_number_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * max_number_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * max_number_v_per_scale + R(1.864516129032258)));
-                x = MIN_NUMBER(R(711.111111111111) * max_number_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * max_number_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * max_number_v_per_scale + R(14.222222222222221), x)));
-                x = MIN_NUMBER(R(142.22222222222223) * max_number_v_per_scale + R(113.77777777777777), x);
-                const REAL min_number_x = MIN_NUMBER(MIN_NUMBER(x, R(1.25) * x + (R(-0.25) * BINADE(x) + R(-0.25))), R(255.875));
-                const int v_code_1 = BYTE(MAX_NUMBER(min_number_x, R(355.55555555555554) * max_number_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                const REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
+                REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
+                least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
+                least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
+                least_v_per_scale = MIN_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(255.875));
+                const int v_code_1 = BYTE(MAX_NUMBER(least_v_per_scale, R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
@@ -2364,17 +2314,14 @@ def lamb8bit_5_torch(
     """The pass over elements in torch."""
     term = (m_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    m_term_2 = torch.clamp(m_term_3, max=1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
     m_term = torch.copysign(m_term_2, term)
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
@@ -2382,34 +2329,20 @@ def lamb8bit_5_torch(
     g = grad / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0)
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     real_v_code = v_code
-    max_number_real_v_code_term_2 = 4.5e-07 * real_v_code + -1.2500000000000002e-07
-    max_number_real_v_code_term = torch.clamp(max_number_real_v_code_term_2, min=0.0)
-    max_number_real_v_code_term_3 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code_term
-    )
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = torch.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_5, max_number_real_v_code_term
-    )
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = torch.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = torch.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = torch.clamp(min_number_real_v_code_term, max=1.0)
-    v = spread(v_scale, "chunks", 256, like=param) * min_number_real_v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=param) * least_real_v_code
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -2443,17 +2376,14 @@ def lamb8bit_6_torch(
     b = torch.sqrt(u_square_sum)  # lamb.opt:29
     term = (m_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    m_term_2 = torch.clamp(m_term_3, max=1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
     m_term = torch.copysign(m_term_2, term)
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
@@ -2461,34 +2391,20 @@ def lamb8bit_6_torch(
     g = grad / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0)
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     real_v_code = v_code
-    max_number_real_v_code_term_2 = 4.5e-07 * real_v_code + -1.2500000000000002e-07
-    max_number_real_v_code_term = torch.clamp(max_number_real_v_code_term_2, min=0.0)
-    max_number_real_v_code_term_3 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code_term
-    )
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = torch.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_5, max_number_real_v_code_term
-    )
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = torch.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = torch.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = torch.clamp(min_number_real_v_code_term, max=1.0)
-    v = spread(v_scale, "chunks", 256, like=param) * min_number_real_v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=param) * least_real_v_code
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -2496,61 +2412,53 @@ def lamb8bit_6_torch(
     param = param - lr * direction  # lamb.opt:30
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
     m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
+    m_code_1_term_3 = torch.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = torch.copysign(m_code_1_term_2, factor)
     m_code_1 = byte_of(m_code_1_term, 127)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
     v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = torch.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = torch.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
-    max_number_v_per_scale_term = spread(v_per_scale, "chunks", 256, like=param) * v
-    max_number_v_per_scale = torch.clamp(max_number_v_per_scale_term, min=0.0)
-    x_term_2 = 444444.44444444444 * max_number_v_per_scale + 3.5555555555555554
-    x_term = torch.minimum(x_term_2, 2064516.129032258 * max_number_v_per_scale + 1.864516129032258)
-    x = torch.minimum(88888.88888888889 * max_number_v_per_scale + 7.111111111111111, x_term)
-    x_term_2 = torch.minimum(17777.777777777777 * max_number_v_per_scale + 14.222222222222221, x)
-    x_term_3 = 3555.555555555555 * max_number_v_per_scale + 28.444444444444443
-    x_term = torch.minimum(x_term_3, x_term_2)
-    x = torch.minimum(711.111111111111 * max_number_v_per_scale + 56.888888888888886, x_term)
-    x = torch.minimum(142.22222222222223 * max_number_v_per_scale + 113.77777777777777, x)
-    min_number_x_term = torch.minimum(x, 1.25 * x + (-0.25 * binade_of(x) + -0.25))
-    min_number_x = torch.clamp(min_number_x_term, max=255.875)
-    v_code_1_term_3 = 355.55555555555554 * max_number_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = torch.maximum(min_number_x, v_code_1_term_3)
+    most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=param) * v, min=0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = torch.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
+    least_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
+    least_v_per_scale_term = torch.minimum(least_v_per_scale, least_v_per_scale_term_2)
+    least_v_per_scale = torch.clamp(least_v_per_scale_term, max=255.875)
+    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    v_code_1_term_2 = torch.maximum(least_v_per_scale, v_code_1_term_3)
     v_code_1_term = v_code_1_term_2 - 1.5
     v_code_1 = byte_of(v_code_1_term, 0)
     return param, m_code_1, m_scale, v_code_1, v_scale
@@ -2627,50 +2535,33 @@ def lamb8bit_9_torch(
     """The pass over elements in torch."""
     term = (m_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    m_term_2 = torch.clamp(m_term_3, max=1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
     m_term = torch.copysign(m_term_2, term)
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
     real_v_code = v_code
-    max_number_real_v_code_term_2 = 4.5e-07 * real_v_code + -1.2500000000000002e-07
-    max_number_real_v_code_term = torch.clamp(max_number_real_v_code_term_2, min=0.0)
-    max_number_real_v_code_term_3 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code_term
-    )
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = torch.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_5, max_number_real_v_code_term
-    )
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = torch.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = torch.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = torch.clamp(min_number_real_v_code_term, max=1.0)
-    v = spread(v_scale, "chunks", 256, like=param) * min_number_real_v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=param) * least_real_v_code
     v = beta2 * v + one_minus_beta2 * grad * grad  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -2702,50 +2593,33 @@ def lamb8bit_10_torch(
     b = torch.sqrt(u_square_sum)  # lamb.opt:29
     term = (m_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    m_term_2 = torch.clamp(m_term_3, max=1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
     m_term = torch.copysign(m_term_2, term)
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
     real_v_code = v_code
-    max_number_real_v_code_term_2 = 4.5e-07 * real_v_code + -1.2500000000000002e-07
-    max_number_real_v_code_term = torch.clamp(max_number_real_v_code_term_2, min=0.0)
-    max_number_real_v_code_term_3 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code_term
-    )
-    max_number_real_v_code_term_3 = 1.125e-05 * real_v_code + -6.3125e-05
-    max_number_real_v_code_term_2 = torch.maximum(
-        max_number_real_v_code_term_3, max_number_real_v_code
-    )
-    max_number_real_v_code_term_4 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    max_number_real_v_code_term = torch.maximum(
-        max_number_real_v_code_term_4, max_number_real_v_code_term_2
-    )
-    max_number_real_v_code_term_5 = 0.00028125000000000003 * real_v_code + -0.007578125
-    max_number_real_v_code = torch.maximum(
-        max_number_real_v_code_term_5, max_number_real_v_code_term
-    )
-    min_number_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    min_number_real_v_code_term_2 = torch.maximum(
-        min_number_real_v_code_term_3, max_number_real_v_code
-    )
-    min_number_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    min_number_real_v_code_term = torch.maximum(
-        min_number_real_v_code_term_4, min_number_real_v_code_term_2
-    )
-    min_number_real_v_code = torch.clamp(min_number_real_v_code_term, max=1.0)
-    v = spread(v_scale, "chunks", 256, like=param) * min_number_real_v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=param) * least_real_v_code
     v = beta2 * v + one_minus_beta2 * grad * grad  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     u = u_term + weight_decay * param  # lamb.opt:27
@@ -2753,61 +2627,53 @@ def lamb8bit_10_torch(
     param = param - lr * direction  # lamb.opt:30
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
     m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
+    m_code_1_term_3 = torch.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = torch.copysign(m_code_1_term_2, factor)
     m_code_1 = byte_of(m_code_1_term, 127)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
     v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
-    v_scale = torch.where(v_largest < 8.507059173023462e+37, v_scale_term, float("nan"))
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
     v_per_scale = torch.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
-    max_number_v_per_scale_term = spread(v_per_scale, "chunks", 256, like=param) * v
-    max_number_v_per_scale = torch.clamp(max_number_v_per_scale_term, min=0.0)
-    x_term_2 = 444444.44444444444 * max_number_v_per_scale + 3.5555555555555554
-    x_term = torch.minimum(x_term_2, 2064516.129032258 * max_number_v_per_scale + 1.864516129032258)
-    x = torch.minimum(88888.88888888889 * max_number_v_per_scale + 7.111111111111111, x_term)
-    x_term_2 = torch.minimum(17777.777777777777 * max_number_v_per_scale + 14.222222222222221, x)
-    x_term_3 = 3555.555555555555 * max_number_v_per_scale + 28.444444444444443
-    x_term = torch.minimum(x_term_3, x_term_2)
-    x = torch.minimum(711.111111111111 * max_number_v_per_scale + 56.888888888888886, x_term)
-    x = torch.minimum(142.22222222222223 * max_number_v_per_scale + 113.77777777777777, x)
-    min_number_x_term = torch.minimum(x, 1.25 * x + (-0.25 * binade_of(x) + -0.25))
-    min_number_x = torch.clamp(min_number_x_term, max=255.875)
-    v_code_1_term_3 = 355.55555555555554 * max_number_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = torch.maximum(min_number_x, v_code_1_term_3)
+    most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=param) * v, min=0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = torch.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
+    least_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
+    least_v_per_scale_term = torch.minimum(least_v_per_scale, least_v_per_scale_term_2)
+    least_v_per_scale = torch.clamp(least_v_per_scale_term, max=255.875)
+    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    v_code_1_term_2 = torch.maximum(least_v_per_scale, v_code_1_term_3)
     v_code_1_term = v_code_1_term_2 - 1.5
     v_code_1 = byte_of(v_code_1_term, 0)
     return param, m_code_1, m_scale, v_code_1, v_scale

@@ -464,17 +464,13 @@ def lars8bit_5_cell(
     g = ratio * (grad + weight_decay * param)  # lars.opt:26
     term = buffer_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    buffer_term_2 = tl.minimum(buffer_term_3, 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     buffer_term = copysign(buffer_term_2, term)
     buffer = buffer_scale * buffer_term
     buffer = momentum * buffer + scalar * g  # lars.opt:29
@@ -483,39 +479,30 @@ def lars8bit_5_cell(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
     buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = g + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
     factor = buffer_per_scale * buffer
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
@@ -635,17 +622,13 @@ def lars8bit_6_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     term = buffer_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    buffer_term_2 = tl.minimum(buffer_term_3, 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     buffer_term = copysign(buffer_term_2, term)
     buffer = buffer_scale * buffer_term
     grad = grad_scale * grad
@@ -656,38 +639,29 @@ def lars8bit_6_cell(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
     buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # lars.opt:30
     factor = buffer_per_scale * buffer
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
@@ -944,17 +918,13 @@ def lars8bit_9_cell(
     grad = grad_scale * grad
     term = buffer_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    buffer_term_2 = tl.minimum(buffer_term_3, 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     buffer_term = copysign(buffer_term_2, term)
     buffer = buffer_scale * buffer_term
     buffer = momentum * buffer + scalar * grad  # lars.opt:29
@@ -963,39 +933,30 @@ def lars8bit_9_cell(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
     buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = grad + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
     factor = buffer_per_scale * buffer
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
@@ -1098,17 +1059,13 @@ def lars8bit_10_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     term = buffer_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    buffer_term_2 = tl.minimum(buffer_term_3, 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     buffer_term = copysign(buffer_term_2, term)
     buffer = buffer_scale * buffer_term
     grad = grad_scale * grad
@@ -1118,38 +1075,29 @@ def lars8bit_10_cell(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
     buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale = tl.where(buffer_largest < 8.507059173023462e+37, buffer_scale_term, float("nan"))
+    buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
     buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # lars.opt:30
     factor = buffer_per_scale * buffer
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
@@ -1517,9 +1465,9 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const REAL g = ratio * (grad + weight_decay * param);  // lars.opt:26
                     const REAL term = R(buffer_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     buffer = momentum * buffer + scalar * g;  // lars.opt:29
                     buffer_kept[i - start] = buffer;
                     g_kept[i - start] = g;
@@ -1530,7 +1478,7 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -1541,11 +1489,11 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * direction;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
                 param_at[i] = STORE(PARAM, param);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
@@ -1597,9 +1545,9 @@ void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     const REAL term = R(buffer_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     const REAL g = ratio * (grad + weight_decay * param);  // lars.opt:26
                     buffer = momentum * buffer + scalar * g;  // lars.opt:29
@@ -1611,7 +1559,7 @@ void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -1620,11 +1568,11 @@ void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * buffer;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
                 param_at[i] = STORE(PARAM, param);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
@@ -1728,9 +1676,9 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     grad = grad_scale * grad;
                     const REAL term = R(buffer_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     buffer = momentum * buffer + scalar * grad;  // lars.opt:29
                     buffer_kept[i - start] = buffer;
                     grad_kept[i - start] = grad;
@@ -1741,7 +1689,7 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -1752,11 +1700,11 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * direction;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
                 param_at[i] = STORE(PARAM, param);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
@@ -1799,9 +1747,9 @@ void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     const REAL term = R(buffer_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     buffer = momentum * buffer + scalar * grad;  // lars.opt:29
                     buffer_kept[i - start] = buffer;
@@ -1812,7 +1760,7 @@ void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
             }
             const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e+37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
             const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -1821,11 +1769,11 @@ void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 param = param - lr * buffer;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
                 param_at[i] = STORE(PARAM, param);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
@@ -1936,16 +1884,14 @@ def lars8bit_5_torch(
     g = ratio * (grad + weight_decay * param)  # lars.opt:26
     term = (buffer_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
     buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
     buffer_term = torch.copysign(buffer_term_2, term)
     buffer = spread(buffer_scale, "chunks", 256, like=param) * buffer_term
@@ -1954,41 +1900,28 @@ def lars8bit_5_torch(
     param = param - lr * direction  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
     buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
@@ -2013,16 +1946,14 @@ def lars8bit_6_torch(
     """The pass over chunks in torch."""
     term = (buffer_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
     buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
     buffer_term = torch.copysign(buffer_term_2, term)
     buffer = spread(buffer_scale, "chunks", 256, like=param) * buffer_term
@@ -2036,41 +1967,28 @@ def lars8bit_6_torch(
     param = param - lr * buffer  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
     buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
@@ -2124,16 +2042,14 @@ def lars8bit_9_torch(
     grad = grad_scale * grad
     term = (buffer_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
     buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
     buffer_term = torch.copysign(buffer_term_2, term)
     buffer = spread(buffer_scale, "chunks", 256, like=param) * buffer_term
@@ -2142,41 +2058,28 @@ def lars8bit_9_torch(
     param = param - lr * direction  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
     buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
@@ -2196,16 +2099,14 @@ def lars8bit_10_torch(
     """The pass over chunks in torch."""
     term = (buffer_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
     buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
     buffer_term = torch.copysign(buffer_term_2, term)
     buffer = spread(buffer_scale, "chunks", 256, like=param) * buffer_term
@@ -2214,41 +2115,28 @@ def lars8bit_10_torch(
     param = param - lr * buffer  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
     buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
-    buffer_scale_term_2 = buffer_largest < 8.507059173023462e+37
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
     buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
     buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, buffer_code_1_term_4)
+    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
     buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
     buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)

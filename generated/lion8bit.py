@@ -165,16 +165,13 @@ def lion8bit_2_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     term = m_code.to(REAL) - 127.0
     abs_term = tl.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = tl.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = tl.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = tl.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term), 1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
+    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
     m_term = copysign(m_term_2, term)
     m = m_scale * m_term
     grad = grad_scale * grad
@@ -184,7 +181,7 @@ def lion8bit_2_cell(
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = tl.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # lion.opt:21
@@ -192,32 +189,22 @@ def lion8bit_2_cell(
     param = param - lr * direction  # lion.opt:17
     factor = m_per_scale * m_new
     abs_factor = tl.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = tl.minimum(min_number_abs_factor_term_3, min_number_abs_factor)
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = tl.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = tl.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = tl.minimum(min_number_min_number_abs_factor_term, 127.875)
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = tl.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
+    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
+    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
+    least_factor = tl.minimum(least_factor_term, 127.875)
+    m_code_1_term_3 = tl.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = copysign(m_code_1_term_2, factor)
     m_code_1 = byte(m_code_1_term, 127)
@@ -457,9 +444,9 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     const REAL term = R(m_code) - R(127);
                     const REAL abs_term = ABS(term);
-                    REAL max_number_abs_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    max_number_abs_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), max_number_abs_term)));
-                    const REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), max_number_abs_term), R(1)), term);
+                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+                    const REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
                     grad = grad_scale * grad;
                     const REAL m_new = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
                     m_new_kept[i - start] = m_new;
@@ -472,7 +459,7 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
             }
             const REAL m_largest = (REAL)m_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e+37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
             const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
@@ -485,11 +472,11 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 param = param - lr * direction;  // lion.opt:17
                 const REAL factor = m_per_scale * m_new;
                 const REAL abs_factor = ABS(factor);
-                REAL min_number_abs_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                min_number_abs_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), min_number_abs_factor)));
-                min_number_abs_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), min_number_abs_factor);
-                const REAL min_number_min_number_abs_factor = MIN_NUMBER(MIN_NUMBER(min_number_abs_factor, R(1.25) * min_number_abs_factor + (R(-0.25) * BINADE(min_number_abs_factor) + R(-0.25))), R(127.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(min_number_min_number_abs_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
+                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
+                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
+                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
+                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
             }
@@ -539,17 +526,14 @@ def lion8bit_2_torch(
     param = one_minus_lr_weight_decay * param  # lion.opt:21
     term = (m_code) - 127.0
     abs_term = torch.abs(term)
-    max_number_abs_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_3, 5.499999999999999e-07 * abs_term)
-    max_number_abs_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, max_number_abs_term_2)
-    max_number_abs_term_4 = 0.00011250000000000001 * abs_term + -0.00074375
-    max_number_abs_term_3 = torch.maximum(max_number_abs_term_4, max_number_abs_term)
-    max_number_abs_term_5 = 0.0005625000000000001 * abs_term + -0.007718750000000001
-    max_number_abs_term_2 = torch.maximum(max_number_abs_term_5, max_number_abs_term_3)
-    max_number_abs_term_6 = 0.0028125000000000003 * abs_term + -0.07859375000000002
-    max_number_abs_term = torch.maximum(max_number_abs_term_6, max_number_abs_term_2)
-    m_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, max_number_abs_term)
-    m_term_2 = torch.clamp(m_term_3, max=1.0)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
     m_term = torch.copysign(m_term_2, term)
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
@@ -559,40 +543,26 @@ def lion8bit_2_torch(
     m = beta2 * m + one_minus_beta2 * grad  # lion.opt:18
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
     m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
-    m_scale = torch.where(m_largest < 8.507059173023462e+37, m_scale_term, float("nan"))
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
     m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
     abs_factor = torch.abs(factor)
-    min_number_abs_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    min_number_abs_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_2, min_number_abs_factor_term_3
-    )
-    min_number_abs_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_4, min_number_abs_factor_term)
-    min_number_abs_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    min_number_abs_factor_term_2 = torch.minimum(
-        min_number_abs_factor_term_3, min_number_abs_factor
-    )
-    min_number_abs_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor_term_4, min_number_abs_factor_term_2
-    )
-    min_number_abs_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term_5, min_number_abs_factor_term)
-    min_number_abs_factor_term = 71.11111111111111 * abs_factor + 56.888888888888886
-    min_number_abs_factor = torch.minimum(min_number_abs_factor_term, min_number_abs_factor)
-    min_number_min_number_abs_factor_term_3 = -0.25 * binade_of(min_number_abs_factor) + -0.25
-    min_number_min_number_abs_factor_term_4 = 1.25 * min_number_abs_factor
-    min_number_min_number_abs_factor_term_2 = min_number_min_number_abs_factor_term_4 + min_number_min_number_abs_factor_term_3
-    min_number_min_number_abs_factor_term = torch.minimum(
-        min_number_abs_factor, min_number_min_number_abs_factor_term_2
-    )
-    min_number_min_number_abs_factor = torch.clamp(
-        min_number_min_number_abs_factor_term, max=127.875
-    )
-    m_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    m_code_1_term_3 = torch.maximum(min_number_min_number_abs_factor, m_code_1_term_4)
+    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
+    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
+    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
+    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
+    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
+    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
+    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
+    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
+    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
+    least_factor = torch.clamp(least_factor_term, max=127.875)
+    m_code_1_term_3 = torch.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
     m_code_1_term_2 = m_code_1_term_3 - 0.5
     m_code_1_term = torch.copysign(m_code_1_term_2, factor)
     m_code_1 = byte_of(m_code_1_term, 127)

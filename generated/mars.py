@@ -60,15 +60,15 @@ def mars_1_tile(
     m_at,
     v_at,
     previous_at,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
-    scalar_5,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    inverse_correction_beta1_2,
+    beta1_2,
+    one_minus_beta1_2,
     grad_scale,
-    scalar_6,
-    scalar_7,
-    scalar_8,
+    inverse_correction_beta2_2,
+    beta2_2,
+    one_minus_beta2_2,
     eps,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -82,12 +82,13 @@ def mars_1_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:45
-    v = scalar_7 * v + scalar_8 * grad * grad  # mars.opt:46
-    direction = scalar_3 * m / (tl.sqrt(scalar_6 * v) + eps)  # mars.opt:47
-    param = param - scalar_2 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * grad * grad  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (tl.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -123,15 +124,15 @@ def mars_1(
         v_at = tl.multiple_of(v_at, 16)
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
-    scalar_2 = tl.load(numbers + 1).to(REAL)
-    scalar_3 = tl.load(numbers + 2).to(REAL)
-    scalar_4 = tl.load(numbers + 3).to(REAL)
-    scalar_5 = tl.load(numbers + 4).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers + 1).to(REAL)
+    inverse_correction_beta1_2 = tl.load(numbers + 2).to(REAL)
+    beta1_2 = tl.load(numbers + 3).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 4).to(REAL)
     grad_scale = tl.load(numbers + 5).to(REAL)
-    scalar_6 = tl.load(numbers + 6).to(REAL)
-    scalar_7 = tl.load(numbers + 7).to(REAL)
-    scalar_8 = tl.load(numbers + 8).to(REAL)
+    inverse_correction_beta2_2 = tl.load(numbers + 6).to(REAL)
+    beta2_2 = tl.load(numbers + 7).to(REAL)
+    one_minus_beta2_2 = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -143,15 +144,15 @@ def mars_1(
             m_at,
             v_at,
             previous_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
-            scalar_6,
-            scalar_7,
-            scalar_8,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             REAL,
             BLOCK,
@@ -165,15 +166,15 @@ def mars_1(
             m_at,
             v_at,
             previous_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
-            scalar_6,
-            scalar_7,
-            scalar_8,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             REAL,
             BLOCK,
@@ -182,7 +183,14 @@ def mars_1(
 
 @kernel
 def mars_2_tile(
-    start, end, grad_at, previous_at, grad_scale, scalar, REAL: tl.constexpr, BLOCK: tl.constexpr
+    start,
+    end,
+    grad_at,
+    previous_at,
+    grad_scale,
+    gamma_beta1_2_over_one_minus_beta1_2,
+    REAL: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """One tile of `mars_2`; all of it where `end` is None."""
     LANES: tl.constexpr = 4
@@ -192,7 +200,7 @@ def mars_2_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     previous = tl.load(previous_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c_square_sum_part = c * c
     if end is not None:
         c_square_sum_part = tl.where(inside, c_square_sum_part, 0.0)
@@ -223,17 +231,31 @@ def mars_2(
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 11 * tensor
     grad_scale = tl.load(numbers).to(REAL)
-    scalar = tl.load(numbers + 1).to(REAL)
+    gamma_beta1_2_over_one_minus_beta1_2 = tl.load(numbers + 1).to(REAL)
     c_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         c_square_sum_part = mars_2_tile(
-            start, None, grad_at, previous_at, grad_scale, scalar, REAL, BLOCK
+            start,
+            None,
+            grad_at,
+            previous_at,
+            grad_scale,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            REAL,
+            BLOCK,
         )
         c_square_sum_all += c_square_sum_part
     if full < end:
         c_square_sum_part = mars_2_tile(
-            full, end, grad_at, previous_at, grad_scale, scalar, REAL, BLOCK
+            full,
+            end,
+            grad_at,
+            previous_at,
+            grad_scale,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            REAL,
+            BLOCK,
         )
         c_square_sum_all += c_square_sum_part
     results = partials + tl.program_id(0)
@@ -268,15 +290,15 @@ def mars_3_tile(
     v_at,
     previous_at,
     grad_scale,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
-    scalar_5,
-    scalar_6,
-    scalar_7,
-    scalar_8,
-    scalar_9,
+    gamma_beta1_2_over_one_minus_beta1_2,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    inverse_correction_beta1_2,
+    beta1_2,
+    one_minus_beta1_2,
+    inverse_correction_beta2_2,
+    beta2_2,
+    one_minus_beta2_2,
     eps,
     maximum_c_square_sum,
     REAL: tl.constexpr,
@@ -292,14 +314,15 @@ def mars_3_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     previous = tl.load(previous_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar_2 * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c = c / maximum_c_square_sum  # mars.opt:43
-    m = scalar_5 * m + scalar_6 * c  # mars.opt:45
-    v = scalar_8 * v + scalar_9 * c * c  # mars.opt:46
-    direction = scalar_4 * m / (tl.sqrt(scalar_7 * v) + eps)  # mars.opt:47
-    param = param - scalar_3 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * c * c  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (tl.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -337,15 +360,15 @@ def mars_3(
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 11 * tensor
     grad_scale = tl.load(numbers).to(REAL)
-    scalar = tl.load(numbers + 1).to(REAL)
-    scalar_2 = tl.load(numbers + 2).to(REAL)
-    scalar_3 = tl.load(numbers + 3).to(REAL)
-    scalar_4 = tl.load(numbers + 4).to(REAL)
-    scalar_5 = tl.load(numbers + 5).to(REAL)
-    scalar_6 = tl.load(numbers + 6).to(REAL)
-    scalar_7 = tl.load(numbers + 7).to(REAL)
-    scalar_8 = tl.load(numbers + 8).to(REAL)
-    scalar_9 = tl.load(numbers + 9).to(REAL)
+    gamma_beta1_2_over_one_minus_beta1_2 = tl.load(numbers + 1).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers + 2).to(REAL)
+    lr_2 = tl.load(numbers + 3).to(REAL)
+    inverse_correction_beta1_2 = tl.load(numbers + 4).to(REAL)
+    beta1_2 = tl.load(numbers + 5).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 6).to(REAL)
+    inverse_correction_beta2_2 = tl.load(numbers + 7).to(REAL)
+    beta2_2 = tl.load(numbers + 8).to(REAL)
+    one_minus_beta2_2 = tl.load(numbers + 9).to(REAL)
     eps = tl.load(numbers + 10).to(REAL)
     c_square_sum = tl.load(values + tensor).to(REAL)
     maximum_c_square_sum = tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
@@ -360,15 +383,15 @@ def mars_3(
             v_at,
             previous_at,
             grad_scale,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
-            scalar_6,
-            scalar_7,
-            scalar_8,
-            scalar_9,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             maximum_c_square_sum,
             REAL,
@@ -384,15 +407,15 @@ def mars_3(
             v_at,
             previous_at,
             grad_scale,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
-            scalar_6,
-            scalar_7,
-            scalar_8,
-            scalar_9,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             maximum_c_square_sum,
             REAL,
@@ -408,15 +431,15 @@ def mars_4_tile(
     grad_at,
     m_at,
     v_at,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
-    scalar_5,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    inverse_correction_beta1_2,
+    beta1_2,
+    one_minus_beta1_2,
     grad_scale,
-    scalar_6,
-    scalar_7,
-    scalar_8,
+    inverse_correction_beta2_2,
+    beta2_2,
+    one_minus_beta2_2,
     eps,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -430,12 +453,13 @@ def mars_4_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:45
-    v = scalar_7 * v + scalar_8 * grad * grad  # mars.opt:46
-    direction = scalar_3 * m / (tl.sqrt(scalar_6 * v) + eps)  # mars.opt:47
-    param = param - scalar_2 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * grad * grad  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (tl.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -468,15 +492,15 @@ def mars_4(
         m_at = tl.multiple_of(m_at, 16)
         v_at = tl.multiple_of(v_at, 16)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
-    scalar_2 = tl.load(numbers + 1).to(REAL)
-    scalar_3 = tl.load(numbers + 2).to(REAL)
-    scalar_4 = tl.load(numbers + 3).to(REAL)
-    scalar_5 = tl.load(numbers + 4).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers + 1).to(REAL)
+    inverse_correction_beta1_2 = tl.load(numbers + 2).to(REAL)
+    beta1_2 = tl.load(numbers + 3).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 4).to(REAL)
     grad_scale = tl.load(numbers + 5).to(REAL)
-    scalar_6 = tl.load(numbers + 6).to(REAL)
-    scalar_7 = tl.load(numbers + 7).to(REAL)
-    scalar_8 = tl.load(numbers + 8).to(REAL)
+    inverse_correction_beta2_2 = tl.load(numbers + 6).to(REAL)
+    beta2_2 = tl.load(numbers + 7).to(REAL)
+    one_minus_beta2_2 = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -487,15 +511,15 @@ def mars_4(
             grad_at,
             m_at,
             v_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
-            scalar_6,
-            scalar_7,
-            scalar_8,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             REAL,
             BLOCK,
@@ -508,15 +532,15 @@ def mars_4(
             grad_at,
             m_at,
             v_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
-            scalar_6,
-            scalar_7,
-            scalar_8,
+            inverse_correction_beta2_2,
+            beta2_2,
+            one_minus_beta2_2,
             eps,
             REAL,
             BLOCK,
@@ -603,15 +627,15 @@ void mars_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
         REAL *restrict previous_at = (REAL *)address[4];
-        const REAL scalar = (REAL)numbers[0];
-        const REAL scalar_2 = (REAL)numbers[1];
-        const REAL scalar_3 = (REAL)numbers[2];
-        const REAL scalar_4 = (REAL)numbers[3];
-        const REAL scalar_5 = (REAL)numbers[4];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[1];
+        const REAL inverse_correction_beta1_2 = (REAL)numbers[2];
+        const REAL beta1_2 = (REAL)numbers[3];
+        const REAL one_minus_beta1_2 = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[5];
-        const REAL scalar_6 = (REAL)numbers[6];
-        const REAL scalar_7 = (REAL)numbers[7];
-        const REAL scalar_8 = (REAL)numbers[8];
+        const REAL inverse_correction_beta2_2 = (REAL)numbers[6];
+        const REAL beta2_2 = (REAL)numbers[7];
+        const REAL one_minus_beta2_2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -619,12 +643,12 @@ void mars_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             REAL v = v_at[i];
-            param = scalar * param;  // mars.opt:50
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:50
             grad = grad_scale * grad;
-            m = scalar_4 * m + scalar_5 * grad;  // mars.opt:45
-            v = scalar_7 * v + scalar_8 * grad * grad;  // mars.opt:46
-            const REAL direction = scalar_3 * m / (SQRT(scalar_6 * v) + eps);  // mars.opt:47
-            param = param - scalar_2 * direction;  // mars.opt:47
+            m = beta1_2 * m + one_minus_beta1_2 * grad;  // mars.opt:45
+            v = beta2_2 * v + one_minus_beta2_2 * grad * grad;  // mars.opt:46
+            const REAL direction = inverse_correction_beta1_2 * m / (SQRT(inverse_correction_beta2_2 * v) + eps);  // mars.opt:47
+            param = param - lr_2 * direction;  // mars.opt:47
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             v_at[i] = v;
@@ -644,7 +668,7 @@ void mars_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict previous_at = (const REAL *)address[4];
         const REAL grad_scale = (REAL)numbers[0];
-        const REAL scalar = (REAL)numbers[1];
+        const REAL gamma_beta1_2_over_one_minus_beta1_2 = (REAL)numbers[1];
         double c_square_sum_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
             const int64_t stop = SMALLER(tile + 1024, end);
@@ -654,7 +678,7 @@ void mars_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 const REAL previous = previous_at[i];
                 grad = grad_scale * grad;
-                const REAL c = grad + scalar * (grad - previous);  // mars.opt:11
+                const REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
                 c_square_sum_part += c * c;
             }
             c_square_sum_total += c_square_sum_part;
@@ -689,16 +713,16 @@ void mars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
         REAL *restrict previous_at = (REAL *)address[4];
-        const REAL scalar_2 = (REAL)numbers[2];
-        const REAL scalar_3 = (REAL)numbers[3];
-        const REAL scalar_4 = (REAL)numbers[4];
-        const REAL scalar_5 = (REAL)numbers[5];
-        const REAL scalar_6 = (REAL)numbers[6];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[2];
+        const REAL lr_2 = (REAL)numbers[3];
+        const REAL inverse_correction_beta1_2 = (REAL)numbers[4];
+        const REAL beta1_2 = (REAL)numbers[5];
+        const REAL one_minus_beta1_2 = (REAL)numbers[6];
         const REAL grad_scale = (REAL)numbers[0];
-        const REAL scalar = (REAL)numbers[1];
-        const REAL scalar_7 = (REAL)numbers[7];
-        const REAL scalar_8 = (REAL)numbers[8];
-        const REAL scalar_9 = (REAL)numbers[9];
+        const REAL gamma_beta1_2_over_one_minus_beta1_2 = (REAL)numbers[1];
+        const REAL inverse_correction_beta2_2 = (REAL)numbers[7];
+        const REAL beta2_2 = (REAL)numbers[8];
+        const REAL one_minus_beta2_2 = (REAL)numbers[9];
         const REAL eps = (REAL)numbers[10];
         const REAL c_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL maximum_c_square_sum = MAXIMUM(SQRT(c_square_sum), R(1));
@@ -709,14 +733,14 @@ void mars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             REAL grad = LOAD(GRAD, grad_at[i]);
             const REAL previous = previous_at[i];
             REAL v = v_at[i];
-            param = scalar_2 * param;  // mars.opt:50
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:50
             grad = grad_scale * grad;
-            REAL c = grad + scalar * (grad - previous);  // mars.opt:11
+            REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
             c = c / maximum_c_square_sum;  // mars.opt:43
-            m = scalar_5 * m + scalar_6 * c;  // mars.opt:45
-            v = scalar_8 * v + scalar_9 * c * c;  // mars.opt:46
-            const REAL direction = scalar_4 * m / (SQRT(scalar_7 * v) + eps);  // mars.opt:47
-            param = param - scalar_3 * direction;  // mars.opt:47
+            m = beta1_2 * m + one_minus_beta1_2 * c;  // mars.opt:45
+            v = beta2_2 * v + one_minus_beta2_2 * c * c;  // mars.opt:46
+            const REAL direction = inverse_correction_beta1_2 * m / (SQRT(inverse_correction_beta2_2 * v) + eps);  // mars.opt:47
+            param = param - lr_2 * direction;  // mars.opt:47
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             v_at[i] = v;
@@ -737,15 +761,15 @@ void mars_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
-        const REAL scalar_2 = (REAL)numbers[1];
-        const REAL scalar_3 = (REAL)numbers[2];
-        const REAL scalar_4 = (REAL)numbers[3];
-        const REAL scalar_5 = (REAL)numbers[4];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[1];
+        const REAL inverse_correction_beta1_2 = (REAL)numbers[2];
+        const REAL beta1_2 = (REAL)numbers[3];
+        const REAL one_minus_beta1_2 = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[5];
-        const REAL scalar_6 = (REAL)numbers[6];
-        const REAL scalar_7 = (REAL)numbers[7];
-        const REAL scalar_8 = (REAL)numbers[8];
+        const REAL inverse_correction_beta2_2 = (REAL)numbers[6];
+        const REAL beta2_2 = (REAL)numbers[7];
+        const REAL one_minus_beta2_2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -753,12 +777,12 @@ void mars_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             REAL v = v_at[i];
-            param = scalar * param;  // mars.opt:50
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:50
             grad = grad_scale * grad;
-            m = scalar_4 * m + scalar_5 * grad;  // mars.opt:45
-            v = scalar_7 * v + scalar_8 * grad * grad;  // mars.opt:46
-            const REAL direction = scalar_3 * m / (SQRT(scalar_6 * v) + eps);  // mars.opt:47
-            param = param - scalar_2 * direction;  // mars.opt:47
+            m = beta1_2 * m + one_minus_beta1_2 * grad;  // mars.opt:45
+            v = beta2_2 * v + one_minus_beta2_2 * grad * grad;  // mars.opt:46
+            const REAL direction = inverse_correction_beta1_2 * m / (SQRT(inverse_correction_beta2_2 * v) + eps);  // mars.opt:47
+            param = param - lr_2 * direction;  // mars.opt:47
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             v_at[i] = v;
@@ -773,33 +797,34 @@ def mars_1_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
-    scalar_5: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    inverse_correction_beta1_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
     grad_scale: float,
-    scalar_6: float,
-    scalar_7: float,
-    scalar_8: float,
+    inverse_correction_beta2_2: float,
+    beta2_2: float,
+    one_minus_beta2_2: float,
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:45
-    v = scalar_7 * v + scalar_8 * grad * grad  # mars.opt:46
-    direction = scalar_3 * m / (torch.sqrt(scalar_6 * v) + eps)  # mars.opt:47
-    param = param - scalar_2 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * grad * grad  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (torch.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     return param, m, v, grad
 
 
 def mars_2_torch(
-    grad: Tensor, previous: Tensor, grad_scale: float, scalar: float
+    grad: Tensor, previous: Tensor, grad_scale: float, gamma_beta1_2_over_one_minus_beta1_2: float
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     return (torch.sum(c * c, dtype=torch.float64),)
 
 
@@ -815,27 +840,28 @@ def mars_3_torch(
     v: Tensor,
     previous: Tensor,
     grad_scale: float,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
-    scalar_5: float,
-    scalar_6: float,
-    scalar_7: float,
-    scalar_8: float,
-    scalar_9: float,
+    gamma_beta1_2_over_one_minus_beta1_2: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    inverse_correction_beta1_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
+    inverse_correction_beta2_2: float,
+    beta2_2: float,
+    one_minus_beta2_2: float,
     eps: float,
     c_square_sum: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar_2 * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c = c / torch.clamp(torch.sqrt(c_square_sum), min=1.0)  # mars.opt:43
-    m = scalar_5 * m + scalar_6 * c  # mars.opt:45
-    v = scalar_8 * v + scalar_9 * c * c  # mars.opt:46
-    direction = scalar_4 * m / (torch.sqrt(scalar_7 * v) + eps)  # mars.opt:47
-    param = param - scalar_3 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * c * c  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (torch.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     return param, m, v, grad
 
 
@@ -844,24 +870,25 @@ def mars_4_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
-    scalar_5: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    inverse_correction_beta1_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
     grad_scale: float,
-    scalar_6: float,
-    scalar_7: float,
-    scalar_8: float,
+    inverse_correction_beta2_2: float,
+    beta2_2: float,
+    one_minus_beta2_2: float,
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # mars.opt:50
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:45
-    v = scalar_7 * v + scalar_8 * grad * grad  # mars.opt:46
-    direction = scalar_3 * m / (torch.sqrt(scalar_6 * v) + eps)  # mars.opt:47
-    param = param - scalar_2 * direction  # mars.opt:47
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:45
+    v = beta2_2 * v + one_minus_beta2_2 * grad * grad  # mars.opt:46
+    # mars.opt:47
+    direction = inverse_correction_beta1_2 * m / (torch.sqrt(inverse_correction_beta2_2 * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:47
     return param, m, v
 
 
@@ -1056,55 +1083,67 @@ class MARS(CompiledOptimizer):
         weight_decay_1d = hyper["weight_decay_1d"]
         ndim = fact.ndim
         t = fact.t
-        base_lr = fact.base_lr
         grad_scale = fact.grad_scale
+        base_lr = fact.base_lr
         corrects = ndim > 1 or optimize_1d
         if corrects:
             corrected_1_plain = first_step == "plain" and t == 1
             if corrected_1_plain:
+                lr_2 = lr if corrects else lr_1d * lr / base_lr
+                beta1_2 = beta1 if corrects else beta1_1d
+                beta2_2 = beta2 if corrects else beta2_1d
+                weight_decay_2 = weight_decay if corrects else weight_decay_1d
                 return Choice(
                     0,
                     scalars=(
-                        1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                        lr if corrects else lr_1d * lr / base_lr,
-                        1 / (1 - (beta1 if corrects else beta1_1d) ** t),
-                        beta1 if corrects else beta1_1d,
-                        1 - (beta1 if corrects else beta1_1d),
+                        1 - lr_2 * weight_decay_2,
+                        lr_2,
+                        1 / (1 - beta1_2**t),
+                        beta1_2,
+                        1 - beta1_2,
                         grad_scale,
-                        1 / (1 - (beta2 if corrects else beta2_1d) ** t),
-                        beta2 if corrects else beta2_1d,
-                        1 - (beta2 if corrects else beta2_1d),
+                        1 / (1 - beta2_2**t),
+                        beta2_2,
+                        1 - beta2_2,
                         eps,
                     ),
                 )
+            lr_2 = lr if corrects else lr_1d * lr / base_lr
+            beta1_2 = beta1 if corrects else beta1_1d
+            beta2_2 = beta2 if corrects else beta2_1d
+            weight_decay_2 = weight_decay if corrects else weight_decay_1d
             return Choice(
                 1,
                 scalars=(
                     grad_scale,
-                    gamma * (beta1 if corrects else beta1_1d) / (1 - (beta1 if corrects else beta1_1d)),
-                    1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                    lr if corrects else lr_1d * lr / base_lr,
-                    1 / (1 - (beta1 if corrects else beta1_1d) ** t),
-                    beta1 if corrects else beta1_1d,
-                    1 - (beta1 if corrects else beta1_1d),
-                    1 / (1 - (beta2 if corrects else beta2_1d) ** t),
-                    beta2 if corrects else beta2_1d,
-                    1 - (beta2 if corrects else beta2_1d),
+                    gamma * beta1_2 / (1 - beta1_2),
+                    1 - lr_2 * weight_decay_2,
+                    lr_2,
+                    1 / (1 - beta1_2**t),
+                    beta1_2,
+                    1 - beta1_2,
+                    1 / (1 - beta2_2**t),
+                    beta2_2,
+                    1 - beta2_2,
                     eps,
                 ),
             )
+        lr_2 = lr if corrects else lr_1d * lr / base_lr
+        beta1_2 = beta1 if corrects else beta1_1d
+        beta2_2 = beta2 if corrects else beta2_1d
+        weight_decay_2 = weight_decay if corrects else weight_decay_1d
         return Choice(
             2,
             scalars=(
-                1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                lr if corrects else lr_1d * lr / base_lr,
-                1 / (1 - (beta1 if corrects else beta1_1d) ** t),
-                beta1 if corrects else beta1_1d,
-                1 - (beta1 if corrects else beta1_1d),
+                1 - lr_2 * weight_decay_2,
+                lr_2,
+                1 / (1 - beta1_2**t),
+                beta1_2,
+                1 - beta1_2,
                 grad_scale,
-                1 / (1 - (beta2 if corrects else beta2_1d) ** t),
-                beta2 if corrects else beta2_1d,
-                1 - (beta2 if corrects else beta2_1d),
+                1 / (1 - beta2_2**t),
+                beta2_2,
+                1 - beta2_2,
                 eps,
             ),
         )

@@ -61,10 +61,10 @@ def marslion_1_tile(
     grad_at,
     m_at,
     previous_at,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    beta1_2,
+    one_minus_beta1_2,
     grad_scale,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -77,11 +77,11 @@ def marslion_1_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = scalar * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    m = scalar_3 * m + scalar_4 * grad  # mars.opt:81
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:81
     direction = sign(m)  # mars.opt:82
-    param = param - scalar_2 * direction  # mars.opt:82
+    param = param - lr_2 * direction  # mars.opt:82
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(previous_at + index, grad, mask=inside)
@@ -114,10 +114,10 @@ def marslion_1(
         m_at = tl.multiple_of(m_at, 16)
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 5 * tensor
-    scalar = tl.load(numbers).to(REAL)
-    scalar_2 = tl.load(numbers + 1).to(REAL)
-    scalar_3 = tl.load(numbers + 2).to(REAL)
-    scalar_4 = tl.load(numbers + 3).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers + 1).to(REAL)
+    beta1_2 = tl.load(numbers + 2).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 3).to(REAL)
     grad_scale = tl.load(numbers + 4).to(REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -128,10 +128,10 @@ def marslion_1(
             grad_at,
             m_at,
             previous_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
             REAL,
             BLOCK,
@@ -144,10 +144,10 @@ def marslion_1(
             grad_at,
             m_at,
             previous_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
             REAL,
             BLOCK,
@@ -156,7 +156,14 @@ def marslion_1(
 
 @kernel
 def marslion_2_tile(
-    start, end, grad_at, previous_at, grad_scale, scalar, REAL: tl.constexpr, BLOCK: tl.constexpr
+    start,
+    end,
+    grad_at,
+    previous_at,
+    grad_scale,
+    gamma_beta1_2_over_one_minus_beta1_2,
+    REAL: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """One tile of `marslion_2`; all of it where `end` is None."""
     LANES: tl.constexpr = 4
@@ -166,7 +173,7 @@ def marslion_2_tile(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     previous = tl.load(previous_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c_square_sum_part = c * c
     if end is not None:
         c_square_sum_part = tl.where(inside, c_square_sum_part, 0.0)
@@ -197,17 +204,31 @@ def marslion_2(
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 6 * tensor
     grad_scale = tl.load(numbers).to(REAL)
-    scalar = tl.load(numbers + 1).to(REAL)
+    gamma_beta1_2_over_one_minus_beta1_2 = tl.load(numbers + 1).to(REAL)
     c_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         c_square_sum_part = marslion_2_tile(
-            start, None, grad_at, previous_at, grad_scale, scalar, REAL, BLOCK
+            start,
+            None,
+            grad_at,
+            previous_at,
+            grad_scale,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            REAL,
+            BLOCK,
         )
         c_square_sum_all += c_square_sum_part
     if full < end:
         c_square_sum_part = marslion_2_tile(
-            full, end, grad_at, previous_at, grad_scale, scalar, REAL, BLOCK
+            full,
+            end,
+            grad_at,
+            previous_at,
+            grad_scale,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            REAL,
+            BLOCK,
         )
         c_square_sum_all += c_square_sum_part
     results = partials + tl.program_id(0)
@@ -241,11 +262,11 @@ def marslion_3_tile(
     m_at,
     previous_at,
     grad_scale,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
-    scalar_5,
+    gamma_beta1_2_over_one_minus_beta1_2,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    beta1_2,
+    one_minus_beta1_2,
     maximum_c_square_sum,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -259,13 +280,13 @@ def marslion_3_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     previous = tl.load(previous_at + index, mask=inside).to(REAL)
-    param = scalar_2 * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c = c / maximum_c_square_sum  # mars.opt:79
-    m = scalar_4 * m + scalar_5 * c  # mars.opt:81
+    m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:81
     direction = sign(m)  # mars.opt:82
-    param = param - scalar_3 * direction  # mars.opt:82
+    param = param - lr_2 * direction  # mars.opt:82
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(previous_at + index, grad, mask=inside)
@@ -300,11 +321,11 @@ def marslion_3(
         previous_at = tl.multiple_of(previous_at, 16)
     numbers = scalars + 6 * tensor
     grad_scale = tl.load(numbers).to(REAL)
-    scalar = tl.load(numbers + 1).to(REAL)
-    scalar_2 = tl.load(numbers + 2).to(REAL)
-    scalar_3 = tl.load(numbers + 3).to(REAL)
-    scalar_4 = tl.load(numbers + 4).to(REAL)
-    scalar_5 = tl.load(numbers + 5).to(REAL)
+    gamma_beta1_2_over_one_minus_beta1_2 = tl.load(numbers + 1).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers + 2).to(REAL)
+    lr_2 = tl.load(numbers + 3).to(REAL)
+    beta1_2 = tl.load(numbers + 4).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 5).to(REAL)
     c_square_sum = tl.load(values + tensor).to(REAL)
     maximum_c_square_sum = tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -317,11 +338,11 @@ def marslion_3(
             m_at,
             previous_at,
             grad_scale,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            beta1_2,
+            one_minus_beta1_2,
             maximum_c_square_sum,
             REAL,
             BLOCK,
@@ -335,11 +356,11 @@ def marslion_3(
             m_at,
             previous_at,
             grad_scale,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            gamma_beta1_2_over_one_minus_beta1_2,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            beta1_2,
+            one_minus_beta1_2,
             maximum_c_square_sum,
             REAL,
             BLOCK,
@@ -354,11 +375,11 @@ def marslion_4_tile(
     grad_at,
     m_at,
     v_at,
-    scalar,
-    scalar_2,
-    scalar_3,
-    scalar_4,
-    scalar_5,
+    one_minus_lr_2_weight_decay_2,
+    lr_2,
+    inverse_correction_beta1_2,
+    beta1_2,
+    one_minus_beta1_2,
     grad_scale,
     inverse_correction_beta2_1d,
     beta2_1d,
@@ -376,12 +397,13 @@ def marslion_4_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = scalar * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:84
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:84
     v = beta2_1d * v + one_minus_beta2_1d * grad * grad  # mars.opt:85
-    direction = scalar_3 * m / (tl.sqrt(inverse_correction_beta2_1d * v) + eps)  # mars.opt:86
-    param = param - scalar_2 * direction  # mars.opt:82
+    # mars.opt:86
+    direction = inverse_correction_beta1_2 * m / (tl.sqrt(inverse_correction_beta2_1d * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:82
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
@@ -414,11 +436,11 @@ def marslion_4(
         m_at = tl.multiple_of(m_at, 16)
         v_at = tl.multiple_of(v_at, 16)
     numbers = scalars + 10 * tensor
-    scalar = tl.load(numbers).to(REAL)
-    scalar_2 = tl.load(numbers + 1).to(REAL)
-    scalar_3 = tl.load(numbers + 2).to(REAL)
-    scalar_4 = tl.load(numbers + 3).to(REAL)
-    scalar_5 = tl.load(numbers + 4).to(REAL)
+    one_minus_lr_2_weight_decay_2 = tl.load(numbers).to(REAL)
+    lr_2 = tl.load(numbers + 1).to(REAL)
+    inverse_correction_beta1_2 = tl.load(numbers + 2).to(REAL)
+    beta1_2 = tl.load(numbers + 3).to(REAL)
+    one_minus_beta1_2 = tl.load(numbers + 4).to(REAL)
     grad_scale = tl.load(numbers + 5).to(REAL)
     inverse_correction_beta2_1d = tl.load(numbers + 6).to(REAL)
     beta2_1d = tl.load(numbers + 7).to(REAL)
@@ -433,11 +455,11 @@ def marslion_4(
             grad_at,
             m_at,
             v_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
             inverse_correction_beta2_1d,
             beta2_1d,
@@ -454,11 +476,11 @@ def marslion_4(
             grad_at,
             m_at,
             v_at,
-            scalar,
-            scalar_2,
-            scalar_3,
-            scalar_4,
-            scalar_5,
+            one_minus_lr_2_weight_decay_2,
+            lr_2,
+            inverse_correction_beta1_2,
+            beta1_2,
+            one_minus_beta1_2,
             grad_scale,
             inverse_correction_beta2_1d,
             beta2_1d,
@@ -549,21 +571,21 @@ void marslion_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict previous_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
-        const REAL scalar_2 = (REAL)numbers[1];
-        const REAL scalar_3 = (REAL)numbers[2];
-        const REAL scalar_4 = (REAL)numbers[3];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[1];
+        const REAL beta1_2 = (REAL)numbers[2];
+        const REAL one_minus_beta1_2 = (REAL)numbers[3];
         const REAL grad_scale = (REAL)numbers[4];
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
-            param = scalar * param;  // mars.opt:89
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:89
             grad = grad_scale * grad;
-            m = scalar_3 * m + scalar_4 * grad;  // mars.opt:81
+            m = beta1_2 * m + one_minus_beta1_2 * grad;  // mars.opt:81
             const REAL direction = SIGN(m);  // mars.opt:82
-            param = param - scalar_2 * direction;  // mars.opt:82
+            param = param - lr_2 * direction;  // mars.opt:82
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             previous_at[i] = grad;
@@ -582,7 +604,7 @@ void marslion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict previous_at = (const REAL *)address[3];
         const REAL grad_scale = (REAL)numbers[0];
-        const REAL scalar = (REAL)numbers[1];
+        const REAL gamma_beta1_2_over_one_minus_beta1_2 = (REAL)numbers[1];
         double c_square_sum_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
             const int64_t stop = SMALLER(tile + 1024, end);
@@ -592,7 +614,7 @@ void marslion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 const REAL previous = previous_at[i];
                 grad = grad_scale * grad;
-                const REAL c = grad + scalar * (grad - previous);  // mars.opt:11
+                const REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
                 c_square_sum_part += c * c;
             }
             c_square_sum_total += c_square_sum_part;
@@ -626,12 +648,12 @@ void marslion_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict previous_at = (REAL *)address[3];
-        const REAL scalar_2 = (REAL)numbers[2];
-        const REAL scalar_3 = (REAL)numbers[3];
-        const REAL scalar_4 = (REAL)numbers[4];
-        const REAL scalar_5 = (REAL)numbers[5];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[2];
+        const REAL lr_2 = (REAL)numbers[3];
+        const REAL beta1_2 = (REAL)numbers[4];
+        const REAL one_minus_beta1_2 = (REAL)numbers[5];
         const REAL grad_scale = (REAL)numbers[0];
-        const REAL scalar = (REAL)numbers[1];
+        const REAL gamma_beta1_2_over_one_minus_beta1_2 = (REAL)numbers[1];
         const REAL c_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL maximum_c_square_sum = MAXIMUM(SQRT(c_square_sum), R(1));
         #pragma omp simd
@@ -640,13 +662,13 @@ void marslion_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             const REAL previous = previous_at[i];
-            param = scalar_2 * param;  // mars.opt:89
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:89
             grad = grad_scale * grad;
-            REAL c = grad + scalar * (grad - previous);  // mars.opt:11
+            REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
             c = c / maximum_c_square_sum;  // mars.opt:79
-            m = scalar_4 * m + scalar_5 * c;  // mars.opt:81
+            m = beta1_2 * m + one_minus_beta1_2 * c;  // mars.opt:81
             const REAL direction = SIGN(m);  // mars.opt:82
-            param = param - scalar_3 * direction;  // mars.opt:82
+            param = param - lr_2 * direction;  // mars.opt:82
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             previous_at[i] = grad;
@@ -666,11 +688,11 @@ void marslion_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
-        const REAL scalar = (REAL)numbers[0];
-        const REAL scalar_2 = (REAL)numbers[1];
-        const REAL scalar_3 = (REAL)numbers[2];
-        const REAL scalar_4 = (REAL)numbers[3];
-        const REAL scalar_5 = (REAL)numbers[4];
+        const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[0];
+        const REAL lr_2 = (REAL)numbers[1];
+        const REAL inverse_correction_beta1_2 = (REAL)numbers[2];
+        const REAL beta1_2 = (REAL)numbers[3];
+        const REAL one_minus_beta1_2 = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[5];
         const REAL inverse_correction_beta2_1d = (REAL)numbers[6];
         const REAL beta2_1d = (REAL)numbers[7];
@@ -682,12 +704,12 @@ void marslion_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             REAL v = v_at[i];
-            param = scalar * param;  // mars.opt:89
+            param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:89
             grad = grad_scale * grad;
-            m = scalar_4 * m + scalar_5 * grad;  // mars.opt:84
+            m = beta1_2 * m + one_minus_beta1_2 * grad;  // mars.opt:84
             v = beta2_1d * v + one_minus_beta2_1d * grad * grad;  // mars.opt:85
-            const REAL direction = scalar_3 * m / (SQRT(inverse_correction_beta2_1d * v) + eps);  // mars.opt:86
-            param = param - scalar_2 * direction;  // mars.opt:82
+            const REAL direction = inverse_correction_beta1_2 * m / (SQRT(inverse_correction_beta2_1d * v) + eps);  // mars.opt:86
+            param = param - lr_2 * direction;  // mars.opt:82
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             v_at[i] = v;
@@ -701,27 +723,27 @@ def marslion_1_torch(
     param: Tensor,
     grad: Tensor,
     m: Tensor,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
     grad_scale: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    m = scalar_3 * m + scalar_4 * grad  # mars.opt:81
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:81
     direction = torch.where(m != m, m, torch.sign(m))  # mars.opt:82
-    param = param - scalar_2 * direction  # mars.opt:82
+    param = param - lr_2 * direction  # mars.opt:82
     return param, m, grad
 
 
 def marslion_2_torch(
-    grad: Tensor, previous: Tensor, grad_scale: float, scalar: float
+    grad: Tensor, previous: Tensor, grad_scale: float, gamma_beta1_2_over_one_minus_beta1_2: float
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     return (torch.sum(c * c, dtype=torch.float64),)
 
 
@@ -736,21 +758,21 @@ def marslion_3_torch(
     m: Tensor,
     previous: Tensor,
     grad_scale: float,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
-    scalar_5: float,
+    gamma_beta1_2_over_one_minus_beta1_2: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
     c_square_sum: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar_2 * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    c = grad + scalar * (grad - previous)  # mars.opt:11
+    c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
     c = c / torch.clamp(torch.sqrt(c_square_sum), min=1.0)  # mars.opt:79
-    m = scalar_4 * m + scalar_5 * c  # mars.opt:81
+    m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:81
     direction = torch.where(m != m, m, torch.sign(m))  # mars.opt:82
-    param = param - scalar_3 * direction  # mars.opt:82
+    param = param - lr_2 * direction  # mars.opt:82
     return param, m, grad
 
 
@@ -759,11 +781,11 @@ def marslion_4_torch(
     grad: Tensor,
     m: Tensor,
     v: Tensor,
-    scalar: float,
-    scalar_2: float,
-    scalar_3: float,
-    scalar_4: float,
-    scalar_5: float,
+    one_minus_lr_2_weight_decay_2: float,
+    lr_2: float,
+    inverse_correction_beta1_2: float,
+    beta1_2: float,
+    one_minus_beta1_2: float,
     grad_scale: float,
     inverse_correction_beta2_1d: float,
     beta2_1d: float,
@@ -771,12 +793,13 @@ def marslion_4_torch(
     eps: float,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = scalar * param  # mars.opt:89
+    param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
-    m = scalar_4 * m + scalar_5 * grad  # mars.opt:84
+    m = beta1_2 * m + one_minus_beta1_2 * grad  # mars.opt:84
     v = beta2_1d * v + one_minus_beta2_1d * grad * grad  # mars.opt:85
-    direction = scalar_3 * m / (torch.sqrt(inverse_correction_beta2_1d * v) + eps)  # mars.opt:86
-    param = param - scalar_2 * direction  # mars.opt:82
+    # mars.opt:86
+    direction = inverse_correction_beta1_2 * m / (torch.sqrt(inverse_correction_beta2_1d * v) + eps)
+    param = param - lr_2 * direction  # mars.opt:82
     return param, m, v
 
 
@@ -961,41 +984,43 @@ class MARSLion(CompiledOptimizer):
         weight_decay_1d = hyper["weight_decay_1d"]
         ndim = fact.ndim
         t = fact.t
-        base_lr = fact.base_lr
         grad_scale = fact.grad_scale
+        base_lr = fact.base_lr
         corrects = ndim > 1 or optimize_1d
         if corrects:
             corrected_1_plain = first_step == "plain" and t == 1
             if corrected_1_plain:
+                lr_2 = lr if corrects else lr_1d * lr / base_lr
+                beta1_2 = beta1 if corrects else beta1_1d
+                weight_decay_2 = weight_decay if corrects else weight_decay_1d
                 return Choice(
-                    0,
-                    scalars=(
-                        1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                        lr if corrects else lr_1d * lr / base_lr,
-                        beta1 if corrects else beta1_1d,
-                        1 - (beta1 if corrects else beta1_1d),
-                        grad_scale,
-                    ),
+                    0, scalars=(1 - lr_2 * weight_decay_2, lr_2, beta1_2, 1 - beta1_2, grad_scale)
                 )
+            lr_2 = lr if corrects else lr_1d * lr / base_lr
+            beta1_2 = beta1 if corrects else beta1_1d
+            weight_decay_2 = weight_decay if corrects else weight_decay_1d
             return Choice(
                 1,
                 scalars=(
                     grad_scale,
-                    gamma * (beta1 if corrects else beta1_1d) / (1 - (beta1 if corrects else beta1_1d)),
-                    1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                    lr if corrects else lr_1d * lr / base_lr,
-                    beta1 if corrects else beta1_1d,
-                    1 - (beta1 if corrects else beta1_1d),
+                    gamma * beta1_2 / (1 - beta1_2),
+                    1 - lr_2 * weight_decay_2,
+                    lr_2,
+                    beta1_2,
+                    1 - beta1_2,
                 ),
             )
+        lr_2 = lr if corrects else lr_1d * lr / base_lr
+        beta1_2 = beta1 if corrects else beta1_1d
+        weight_decay_2 = weight_decay if corrects else weight_decay_1d
         return Choice(
             2,
             scalars=(
-                1 - (lr if corrects else lr_1d * lr / base_lr) * (weight_decay if corrects else weight_decay_1d),
-                lr if corrects else lr_1d * lr / base_lr,
-                1 / (1 - (beta1 if corrects else beta1_1d) ** t),
-                beta1 if corrects else beta1_1d,
-                1 - (beta1 if corrects else beta1_1d),
+                1 - lr_2 * weight_decay_2,
+                lr_2,
+                1 / (1 - beta1_2**t),
+                beta1_2,
+                1 - beta1_2,
                 grad_scale,
                 1 / (1 - beta2_1d**t),
                 beta2_1d,

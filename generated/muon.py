@@ -772,7 +772,7 @@ def role_of(fact: Facts) -> str:
         return "norm"
     if ndim <= 1:
         return "norm"
-    if ndim >= 4 or ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name):
+    if ndim >= 4 or (ndim == 3 and matches(r"(?<![A-Za-z])conv(?![A-Za-z])", name)):
         return "conv"
     if matches(
         r"(?<![A-Za-z])(?:lm_head|head|heads|classifier|unembed|embed_out|final_layer)(?![A-Za-z])",

@@ -91,9 +91,9 @@ def piecewise_affine_adamw_tile(
     factor = one_minus_lr_weight_decay * param
     abs_factor = tl.abs(factor)
     abs_param = tl.abs(param)
-    binade_abs_param = binade(abs_param)
-    term = abs_param / binade_abs_param + -1.0 + scalar_2
-    factor_1 = scalar * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_param
+    binade_param = binade(abs_param)
+    term = abs_param / binade_param + -1.0 + scalar_2
+    factor_1 = scalar * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_param
     # adamw.opt:24
     param_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     param_term = param_term_2 & (abs_param >= 1.1754943508222875e-38)
@@ -101,9 +101,9 @@ def piecewise_affine_adamw_tile(
     factor = beta1 * m
     abs_factor = tl.abs(factor)
     abs_m = tl.abs(m)
-    binade_abs_m = binade(abs_m)
-    term = scalar_4 + (abs_m / binade_abs_m + -1.0)
-    factor_1 = scalar_3 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_m
+    binade_m = binade(abs_m)
+    term = scalar_4 + (abs_m / binade_m + -1.0)
+    factor_1 = scalar_3 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_m
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_m >= 1.1754943508222875e-38)
     factor = tl.where(factor_term, tl.where(factor < 0.0, -factor_1, factor_1), factor)
@@ -112,35 +112,35 @@ def piecewise_affine_adamw_tile(
     abs_factor = tl.abs(factor_1)
     abs_grad = tl.abs(grad)
     holds = abs_grad >= 1.1754943508222875e-38
-    binade_abs_grad = binade(abs_grad)
-    term = abs_grad / binade_abs_grad + -1.0
+    binade_grad = binade(abs_grad)
+    term = abs_grad / binade_grad + -1.0
     term_1 = scalar_6 + term
-    factor_2 = scalar_5 * tl.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_abs_grad
+    factor_2 = scalar_5 * tl.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_grad
     factor_1_term = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38) & holds
     factor_1 = tl.where(factor_1_term, tl.where(factor_1 < 0.0, -factor_2, factor_2), factor_1)
     m = factor + factor_1  # adamw.opt:19
     factor = inverse_correction_beta1 * m
     abs_factor = tl.abs(factor)
     abs_m = tl.abs(m)
-    binade_abs_m = binade(abs_m)
-    term_1 = abs_m / binade_abs_m + -1.0 - scalar_8
-    factor_1 = scalar_7 * (tl.where(term_1 < 0.0, 0.5 * term_1, term_1) + 1.0) * binade_abs_m
+    binade_m = binade(abs_m)
+    term_1 = abs_m / binade_m + -1.0 - scalar_8
+    factor_1 = scalar_7 * (tl.where(term_1 < 0.0, 0.5 * term_1, term_1) + 1.0) * binade_m
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_m >= 1.1754943508222875e-38)
     factor = tl.where(factor_term, tl.where(factor < 0.0, -factor_1, factor_1), factor)
     factor_1 = beta2 * v
     abs_factor = tl.abs(factor_1)
     abs_v = tl.abs(v)
-    binade_abs_v = binade(abs_v)
-    term_1 = scalar_10 + (abs_v / binade_abs_v + -1.0)
-    factor_2 = scalar_9 * tl.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_abs_v
+    binade_v = binade(abs_v)
+    term_1 = scalar_10 + (abs_v / binade_v + -1.0)
+    factor_2 = scalar_9 * tl.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_v
     factor_1_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_1_term = factor_1_term_2 & (abs_v >= 1.1754943508222875e-38)
     factor_1 = tl.where(factor_1_term, tl.where(factor_1 < 0.0, -factor_2, factor_2), factor_1)
     grad_squared = grad * grad
     abs_grad_squared = tl.abs(grad_squared)
     term = term + term
-    factor_2 = tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_grad * binade_abs_grad
+    factor_2 = tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_grad * binade_grad
     grad_squared_term_4 = abs_grad_squared >= 1.1754943508222875e-38
     grad_squared_term_3 = (abs_grad_squared < float("inf")) & grad_squared_term_4
     grad_squared_term_2 = grad_squared_term_3 & holds
@@ -150,9 +150,9 @@ def piecewise_affine_adamw_tile(
     factor_2 = one_minus_beta2 * grad_squared
     abs_factor = tl.abs(factor_2)
     abs_grad_squared = tl.abs(grad_squared)
-    binade_abs_grad_squared = binade(abs_grad_squared)
-    term = scalar_12 + (abs_grad_squared / binade_abs_grad_squared + -1.0)
-    factor_3 = scalar_11 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_grad_squared
+    binade_grad_squared = binade(abs_grad_squared)
+    term = scalar_12 + (abs_grad_squared / binade_grad_squared + -1.0)
+    factor_3 = scalar_11 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_grad_squared
     factor_2_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_2_term = factor_2_term_2 & (abs_grad_squared >= 1.1754943508222875e-38)
     factor_2 = tl.where(factor_2_term, tl.where(factor_2 < 0.0, -factor_3, factor_3), factor_2)
@@ -160,26 +160,25 @@ def piecewise_affine_adamw_tile(
     factor_1 = inverse_correction_beta2 * v
     abs_factor = tl.abs(factor_1)
     abs_v = tl.abs(v)
-    binade_abs_v = binade(abs_v)
-    term = abs_v / binade_abs_v + -1.0 - scalar_14
-    factor_2 = scalar_13 * (tl.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_abs_v
+    binade_v = binade(abs_v)
+    term = abs_v / binade_v + -1.0 - scalar_14
+    factor_2 = scalar_13 * (tl.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_v
     factor_1_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_1_term = factor_1_term_2 & (abs_v >= 1.1754943508222875e-38)
     factor_1 = tl.where(factor_1_term, tl.where(factor_1 < 0.0, -factor_2, factor_2), factor_1)
     sqrt_factor = tl.sqrt(factor_1)
-    abs_sqrt_factor = tl.abs(sqrt_factor)
-    abs_factor = tl.abs(factor_1)
-    binade_abs_factor = binade(abs_factor)
-    binade_binade_abs_factor = binade(1.001 * tl.sqrt(binade_abs_factor))
-    factor_1_term_3 = binade_abs_factor / (binade_binade_abs_factor * binade_binade_abs_factor)
-    factor_1_term_2 = factor_1_term_3 + (abs_factor / binade_abs_factor + -1.0 + 1.0)
+    abs_factor = tl.abs(sqrt_factor)
+    abs_factor_1 = tl.abs(factor_1)
+    binade_factor = binade(abs_factor_1)
+    binade_factor_1 = binade(1.001 * tl.sqrt(binade_factor))
+    factor_1_term_3 = binade_factor / (binade_factor_1 * binade_factor_1)
+    factor_1_term_2 = factor_1_term_3 + (abs_factor_1 / binade_factor + -1.0 + 1.0)
     factor_1_term = 0.5 * factor_1_term_2
-    factor_1 = factor_1_term * binade_binade_abs_factor
-    sqrt_factor_term_3 = abs_sqrt_factor >= 1.1754943508222875e-38
-    sqrt_factor_term_2 = (abs_sqrt_factor < float("inf")) & sqrt_factor_term_3
-    sqrt_factor_term = sqrt_factor_term_2 & (abs_factor >= 1.1754943508222875e-38)
-    sqrt_factor_term_4 = tl.where(sqrt_factor < 0.0, -factor_1, factor_1)
-    sqrt_factor = tl.where(sqrt_factor_term, sqrt_factor_term_4, sqrt_factor)
+    factor_1 = factor_1_term * binade_factor_1
+    sqrt_factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
+    sqrt_factor_term = sqrt_factor_term_2 & (abs_factor_1 >= 1.1754943508222875e-38)
+    sqrt_factor_term_3 = tl.where(sqrt_factor < 0.0, -factor_1, factor_1)
+    sqrt_factor = tl.where(sqrt_factor_term, sqrt_factor_term_3, sqrt_factor)
     term = sqrt_factor + eps
     factor_1 = factor / term
     abs_factor = tl.abs(factor_1)
@@ -188,17 +187,17 @@ def piecewise_affine_adamw_tile(
     holds_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     holds_term = holds_term_2 & (abs_factor_1 >= 1.1754943508222875e-38)
     holds = holds_term & (abs_term >= 1.1754943508222875e-38)
-    binade_abs_factor = binade(abs_factor_1)
-    binade_abs_term = binade(abs_term)
-    term = abs_factor_1 / binade_abs_factor + -1.0 - (abs_term / binade_abs_term + -1.0)
-    factor = (tl.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_abs_factor / binade_abs_term
+    binade_factor = binade(abs_factor_1)
+    binade_term = binade(abs_term)
+    term = abs_factor_1 / binade_factor + -1.0 - (abs_term / binade_term + -1.0)
+    factor = (tl.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_factor / binade_term
     direction = tl.where(holds, tl.where(factor_1 < 0.0, -factor, factor), factor_1)  # adamw.opt:21
     factor = lr * direction
     abs_factor = tl.abs(factor)
     abs_direction = tl.abs(direction)
-    binade_abs_direction = binade(abs_direction)
-    term = scalar_16 + (abs_direction / binade_abs_direction + -1.0)
-    factor_1 = scalar_15 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_direction
+    binade_direction = binade(abs_direction)
+    term = scalar_16 + (abs_direction / binade_direction + -1.0)
+    factor_1 = scalar_15 * tl.where(term < 1.0, term + 1.0, 2.0 * term) * binade_direction
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_direction >= 1.1754943508222875e-38)
     factor = tl.where(factor_term, tl.where(factor < 0.0, -factor_1, factor_1), factor)
@@ -457,86 +456,86 @@ void piecewise_affine_adamw(int64_t count, const int64_t *tasks, const int64_t *
             REAL factor = one_minus_lr_weight_decay * param;
             REAL abs_factor = ABS(factor);
             const REAL abs_param = ABS(param);
-            const REAL binade_abs_param = BINADE(abs_param);
-            REAL term = abs_param / binade_abs_param + R(-1) + scalar_2;
-            REAL factor_1 = scalar * WHERE(term < R(1), term + R(1), R(2) * term) * binade_abs_param;
+            const REAL binade_param = BINADE(abs_param);
+            REAL term = abs_param / binade_param + R(-1) + scalar_2;
+            REAL factor_1 = scalar * WHERE(term < R(1), term + R(1), R(2) * term) * binade_param;
             param = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_param >= R(1.1754943508222875e-38), WHERE(factor < R(0), -factor_1, factor_1), factor);  // adamw.opt:24
             factor = beta1 * m;
             abs_factor = ABS(factor);
             REAL abs_m = ABS(m);
-            REAL binade_abs_m = BINADE(abs_m);
-            term = scalar_4 + (abs_m / binade_abs_m + R(-1));
-            factor_1 = scalar_3 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_abs_m;
+            REAL binade_m = BINADE(abs_m);
+            term = scalar_4 + (abs_m / binade_m + R(-1));
+            factor_1 = scalar_3 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_m;
             factor = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_m >= R(1.1754943508222875e-38), WHERE(factor < R(0), -factor_1, factor_1), factor);
             grad = grad_scale * grad;
             factor_1 = one_minus_beta1 * grad;
             abs_factor = ABS(factor_1);
             const REAL abs_grad = ABS(grad);
             int holds = abs_grad >= R(1.1754943508222875e-38);
-            const REAL binade_abs_grad = BINADE(abs_grad);
-            term = abs_grad / binade_abs_grad + R(-1);
+            const REAL binade_grad = BINADE(abs_grad);
+            term = abs_grad / binade_grad + R(-1);
             REAL term_1 = scalar_6 + term;
-            REAL factor_2 = scalar_5 * WHERE(term_1 < R(1), term_1 + R(1), R(2) * term_1) * binade_abs_grad;
+            REAL factor_2 = scalar_5 * WHERE(term_1 < R(1), term_1 + R(1), R(2) * term_1) * binade_grad;
             factor_1 = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && holds, WHERE(factor_1 < R(0), -factor_2, factor_2), factor_1);
             m = factor + factor_1;  // adamw.opt:19
             factor = inverse_correction_beta1 * m;
             abs_factor = ABS(factor);
             abs_m = ABS(m);
-            binade_abs_m = BINADE(abs_m);
-            term_1 = abs_m / binade_abs_m + R(-1) - scalar_8;
-            factor_1 = scalar_7 * (WHERE(term_1 < R(0), R(0.5) * term_1, term_1) + R(1)) * binade_abs_m;
+            binade_m = BINADE(abs_m);
+            term_1 = abs_m / binade_m + R(-1) - scalar_8;
+            factor_1 = scalar_7 * (WHERE(term_1 < R(0), R(0.5) * term_1, term_1) + R(1)) * binade_m;
             factor = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_m >= R(1.1754943508222875e-38), WHERE(factor < R(0), -factor_1, factor_1), factor);
             factor_1 = beta2 * v;
             abs_factor = ABS(factor_1);
             REAL abs_v = ABS(v);
-            REAL binade_abs_v = BINADE(abs_v);
-            term_1 = scalar_10 + (abs_v / binade_abs_v + R(-1));
-            factor_2 = scalar_9 * WHERE(term_1 < R(1), term_1 + R(1), R(2) * term_1) * binade_abs_v;
+            REAL binade_v = BINADE(abs_v);
+            term_1 = scalar_10 + (abs_v / binade_v + R(-1));
+            factor_2 = scalar_9 * WHERE(term_1 < R(1), term_1 + R(1), R(2) * term_1) * binade_v;
             factor_1 = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_v >= R(1.1754943508222875e-38), WHERE(factor_1 < R(0), -factor_2, factor_2), factor_1);
             REAL grad_squared = grad * grad;
             REAL abs_grad_squared = ABS(grad_squared);
             term = term + term;
-            factor_2 = WHERE(term < R(1), term + R(1), R(2) * term) * binade_abs_grad * binade_abs_grad;
+            factor_2 = WHERE(term < R(1), term + R(1), R(2) * term) * binade_grad * binade_grad;
             grad_squared = WHERE(abs_grad_squared < R(INFINITY) && abs_grad_squared >= R(1.1754943508222875e-38) && holds && holds, WHERE(grad_squared < R(0), -factor_2, factor_2), grad_squared);
             factor_2 = one_minus_beta2 * grad_squared;
             abs_factor = ABS(factor_2);
             abs_grad_squared = ABS(grad_squared);
-            const REAL binade_abs_grad_squared = BINADE(abs_grad_squared);
-            term = scalar_12 + (abs_grad_squared / binade_abs_grad_squared + R(-1));
-            const REAL factor_3 = scalar_11 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_abs_grad_squared;
+            const REAL binade_grad_squared = BINADE(abs_grad_squared);
+            term = scalar_12 + (abs_grad_squared / binade_grad_squared + R(-1));
+            const REAL factor_3 = scalar_11 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_grad_squared;
             factor_2 = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_grad_squared >= R(1.1754943508222875e-38), WHERE(factor_2 < R(0), -factor_3, factor_3), factor_2);
             v = factor_1 + factor_2;  // adamw.opt:20
             factor_1 = inverse_correction_beta2 * v;
             abs_factor = ABS(factor_1);
             abs_v = ABS(v);
-            binade_abs_v = BINADE(abs_v);
-            term = abs_v / binade_abs_v + R(-1) - scalar_14;
-            factor_2 = scalar_13 * (WHERE(term < R(0), R(0.5) * term, term) + R(1)) * binade_abs_v;
+            binade_v = BINADE(abs_v);
+            term = abs_v / binade_v + R(-1) - scalar_14;
+            factor_2 = scalar_13 * (WHERE(term < R(0), R(0.5) * term, term) + R(1)) * binade_v;
             factor_1 = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_v >= R(1.1754943508222875e-38), WHERE(factor_1 < R(0), -factor_2, factor_2), factor_1);
             REAL sqrt_factor = SQRT(factor_1);
-            const REAL abs_sqrt_factor = ABS(sqrt_factor);
-            abs_factor = ABS(factor_1);
-            REAL binade_abs_factor = BINADE(abs_factor);
-            const REAL binade_binade_abs_factor = BINADE(R(1.001) * SQRT(binade_abs_factor));
-            factor_1 = R(0.5) * (binade_abs_factor / (binade_binade_abs_factor * binade_binade_abs_factor) + (abs_factor / binade_abs_factor + R(-1) + R(1))) * binade_binade_abs_factor;
-            sqrt_factor = WHERE(abs_sqrt_factor < R(INFINITY) && abs_sqrt_factor >= R(1.1754943508222875e-38) && abs_factor >= R(1.1754943508222875e-38), WHERE(sqrt_factor < R(0), -factor_1, factor_1), sqrt_factor);
+            abs_factor = ABS(sqrt_factor);
+            REAL abs_factor_1 = ABS(factor_1);
+            REAL binade_factor = BINADE(abs_factor_1);
+            const REAL binade_factor_1 = BINADE(R(1.001) * SQRT(binade_factor));
+            factor_1 = R(0.5) * (binade_factor / (binade_factor_1 * binade_factor_1) + (abs_factor_1 / binade_factor + R(-1) + R(1))) * binade_factor_1;
+            sqrt_factor = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_factor_1 >= R(1.1754943508222875e-38), WHERE(sqrt_factor < R(0), -factor_1, factor_1), sqrt_factor);
             term = sqrt_factor + eps;
             factor_1 = factor / term;
             abs_factor = ABS(factor_1);
-            const REAL abs_factor_1 = ABS(factor);
+            abs_factor_1 = ABS(factor);
             const REAL abs_term = ABS(term);
             holds = abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_factor_1 >= R(1.1754943508222875e-38) && abs_term >= R(1.1754943508222875e-38);
-            binade_abs_factor = BINADE(abs_factor_1);
-            const REAL binade_abs_term = BINADE(abs_term);
-            term = abs_factor_1 / binade_abs_factor + R(-1) - (abs_term / binade_abs_term + R(-1));
-            factor = (WHERE(term < R(0), R(0.5) * term, term) + R(1)) * binade_abs_factor / binade_abs_term;
+            binade_factor = BINADE(abs_factor_1);
+            const REAL binade_term = BINADE(abs_term);
+            term = abs_factor_1 / binade_factor + R(-1) - (abs_term / binade_term + R(-1));
+            factor = (WHERE(term < R(0), R(0.5) * term, term) + R(1)) * binade_factor / binade_term;
             const REAL direction = WHERE(holds, WHERE(factor_1 < R(0), -factor, factor), factor_1);  // adamw.opt:21
             factor = lr * direction;
             abs_factor = ABS(factor);
             const REAL abs_direction = ABS(direction);
-            const REAL binade_abs_direction = BINADE(abs_direction);
-            term = scalar_16 + (abs_direction / binade_abs_direction + R(-1));
-            factor_1 = scalar_15 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_abs_direction;
+            const REAL binade_direction = BINADE(abs_direction);
+            term = scalar_16 + (abs_direction / binade_direction + R(-1));
+            factor_1 = scalar_15 * WHERE(term < R(1), term + R(1), R(2) * term) * binade_direction;
             factor = WHERE(abs_factor < R(INFINITY) && abs_factor >= R(1.1754943508222875e-38) && abs_direction >= R(1.1754943508222875e-38), WHERE(factor < R(0), -factor_1, factor_1), factor);
             param = param - factor;  // adamw.opt:21
             param_at[i] = STORE(PARAM, param);
@@ -584,9 +583,9 @@ def piecewise_affine_adamw_torch(
     factor = one_minus_lr_weight_decay * param
     abs_factor = torch.abs(factor)
     abs_param = torch.abs(param)
-    binade_abs_param = binade_of(abs_param)
-    term = abs_param / binade_abs_param + -1.0 + scalar_2
-    factor_1 = scalar * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_param
+    binade_param = binade_of(abs_param)
+    term = abs_param / binade_param + -1.0 + scalar_2
+    factor_1 = scalar * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_param
     # adamw.opt:24
     param_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     param_term = param_term_2 & (abs_param >= 1.1754943508222875e-38)
@@ -594,9 +593,9 @@ def piecewise_affine_adamw_torch(
     factor = beta1 * m
     abs_factor = torch.abs(factor)
     abs_m = torch.abs(m)
-    binade_abs_m = binade_of(abs_m)
-    term = scalar_4 + (abs_m / binade_abs_m + -1.0)
-    factor_1 = scalar_3 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_m
+    binade_m = binade_of(abs_m)
+    term = scalar_4 + (abs_m / binade_m + -1.0)
+    factor_1 = scalar_3 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_m
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_m >= 1.1754943508222875e-38)
     factor = torch.where(factor_term, torch.where(factor < 0.0, -factor_1, factor_1), factor)
@@ -605,10 +604,10 @@ def piecewise_affine_adamw_torch(
     abs_factor = torch.abs(factor_1)
     abs_grad = torch.abs(grad)
     holds = abs_grad >= 1.1754943508222875e-38
-    binade_abs_grad = binade_of(abs_grad)
-    term = abs_grad / binade_abs_grad + -1.0
+    binade_grad = binade_of(abs_grad)
+    term = abs_grad / binade_grad + -1.0
     term_1 = scalar_6 + term
-    factor_2 = scalar_5 * torch.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_abs_grad
+    factor_2 = scalar_5 * torch.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_grad
     factor_1_term = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38) & holds
     factor_1_term_2 = torch.where(factor_1 < 0.0, -factor_2, factor_2)
     factor_1 = torch.where(factor_1_term, factor_1_term_2, factor_1)
@@ -616,18 +615,18 @@ def piecewise_affine_adamw_torch(
     factor = inverse_correction_beta1 * m
     abs_factor = torch.abs(factor)
     abs_m = torch.abs(m)
-    binade_abs_m = binade_of(abs_m)
-    term_1 = abs_m / binade_abs_m + -1.0 - scalar_8
-    factor_1 = scalar_7 * (torch.where(term_1 < 0.0, 0.5 * term_1, term_1) + 1.0) * binade_abs_m
+    binade_m = binade_of(abs_m)
+    term_1 = abs_m / binade_m + -1.0 - scalar_8
+    factor_1 = scalar_7 * (torch.where(term_1 < 0.0, 0.5 * term_1, term_1) + 1.0) * binade_m
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_m >= 1.1754943508222875e-38)
     factor = torch.where(factor_term, torch.where(factor < 0.0, -factor_1, factor_1), factor)
     factor_1 = beta2 * v
     abs_factor = torch.abs(factor_1)
     abs_v = torch.abs(v)
-    binade_abs_v = binade_of(abs_v)
-    term_1 = scalar_10 + (abs_v / binade_abs_v + -1.0)
-    factor_2 = scalar_9 * torch.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_abs_v
+    binade_v = binade_of(abs_v)
+    term_1 = scalar_10 + (abs_v / binade_v + -1.0)
+    factor_2 = scalar_9 * torch.where(term_1 < 1.0, term_1 + 1.0, 2.0 * term_1) * binade_v
     factor_1_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_1_term = factor_1_term_2 & (abs_v >= 1.1754943508222875e-38)
     factor_1_term_3 = torch.where(factor_1 < 0.0, -factor_2, factor_2)
@@ -635,7 +634,7 @@ def piecewise_affine_adamw_torch(
     grad_squared = grad * grad
     abs_grad_squared = torch.abs(grad_squared)
     term = term + term
-    factor_2 = torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_grad * binade_abs_grad
+    factor_2 = torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_grad * binade_grad
     grad_squared_term_4 = abs_grad_squared >= 1.1754943508222875e-38
     grad_squared_term_3 = (abs_grad_squared < float("inf")) & grad_squared_term_4
     grad_squared_term_2 = grad_squared_term_3 & holds
@@ -645,9 +644,9 @@ def piecewise_affine_adamw_torch(
     factor_2 = one_minus_beta2 * grad_squared
     abs_factor = torch.abs(factor_2)
     abs_grad_squared = torch.abs(grad_squared)
-    binade_abs_grad_squared = binade_of(abs_grad_squared)
-    term = scalar_12 + (abs_grad_squared / binade_abs_grad_squared + -1.0)
-    factor_3 = scalar_11 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_grad_squared
+    binade_grad_squared = binade_of(abs_grad_squared)
+    term = scalar_12 + (abs_grad_squared / binade_grad_squared + -1.0)
+    factor_3 = scalar_11 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_grad_squared
     factor_2_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_2_term = factor_2_term_2 & (abs_grad_squared >= 1.1754943508222875e-38)
     factor_2_term_3 = torch.where(factor_2 < 0.0, -factor_3, factor_3)
@@ -656,27 +655,26 @@ def piecewise_affine_adamw_torch(
     factor_1 = inverse_correction_beta2 * v
     abs_factor = torch.abs(factor_1)
     abs_v = torch.abs(v)
-    binade_abs_v = binade_of(abs_v)
-    term = abs_v / binade_abs_v + -1.0 - scalar_14
-    factor_2 = scalar_13 * (torch.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_abs_v
+    binade_v = binade_of(abs_v)
+    term = abs_v / binade_v + -1.0 - scalar_14
+    factor_2 = scalar_13 * (torch.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_v
     factor_1_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_1_term = factor_1_term_2 & (abs_v >= 1.1754943508222875e-38)
     factor_1_term_3 = torch.where(factor_1 < 0.0, -factor_2, factor_2)
     factor_1 = torch.where(factor_1_term, factor_1_term_3, factor_1)
     sqrt_factor = torch.sqrt(factor_1)
-    abs_sqrt_factor = torch.abs(sqrt_factor)
-    abs_factor = torch.abs(factor_1)
-    binade_abs_factor = binade_of(abs_factor)
-    binade_binade_abs_factor = binade_of(1.001 * torch.sqrt(binade_abs_factor))
-    factor_1_term_3 = binade_abs_factor / (binade_binade_abs_factor * binade_binade_abs_factor)
-    factor_1_term_2 = factor_1_term_3 + (abs_factor / binade_abs_factor + -1.0 + 1.0)
+    abs_factor = torch.abs(sqrt_factor)
+    abs_factor_1 = torch.abs(factor_1)
+    binade_factor = binade_of(abs_factor_1)
+    binade_factor_1 = binade_of(1.001 * torch.sqrt(binade_factor))
+    factor_1_term_3 = binade_factor / (binade_factor_1 * binade_factor_1)
+    factor_1_term_2 = factor_1_term_3 + (abs_factor_1 / binade_factor + -1.0 + 1.0)
     factor_1_term = 0.5 * factor_1_term_2
-    factor_1 = factor_1_term * binade_binade_abs_factor
-    sqrt_factor_term_3 = abs_sqrt_factor >= 1.1754943508222875e-38
-    sqrt_factor_term_2 = (abs_sqrt_factor < float("inf")) & sqrt_factor_term_3
-    sqrt_factor_term = sqrt_factor_term_2 & (abs_factor >= 1.1754943508222875e-38)
-    sqrt_factor_term_4 = torch.where(sqrt_factor < 0.0, -factor_1, factor_1)
-    sqrt_factor = torch.where(sqrt_factor_term, sqrt_factor_term_4, sqrt_factor)
+    factor_1 = factor_1_term * binade_factor_1
+    sqrt_factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
+    sqrt_factor_term = sqrt_factor_term_2 & (abs_factor_1 >= 1.1754943508222875e-38)
+    sqrt_factor_term_3 = torch.where(sqrt_factor < 0.0, -factor_1, factor_1)
+    sqrt_factor = torch.where(sqrt_factor_term, sqrt_factor_term_3, sqrt_factor)
     term = sqrt_factor + eps
     factor_1 = factor / term
     abs_factor = torch.abs(factor_1)
@@ -685,18 +683,18 @@ def piecewise_affine_adamw_torch(
     holds_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     holds_term = holds_term_2 & (abs_factor_1 >= 1.1754943508222875e-38)
     holds = holds_term & (abs_term >= 1.1754943508222875e-38)
-    binade_abs_factor = binade_of(abs_factor_1)
-    binade_abs_term = binade_of(abs_term)
-    term = abs_factor_1 / binade_abs_factor + -1.0 - (abs_term / binade_abs_term + -1.0)
-    factor = (torch.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_abs_factor / binade_abs_term
+    binade_factor = binade_of(abs_factor_1)
+    binade_term = binade_of(abs_term)
+    term = abs_factor_1 / binade_factor + -1.0 - (abs_term / binade_term + -1.0)
+    factor = (torch.where(term < 0.0, 0.5 * term, term) + 1.0) * binade_factor / binade_term
     # adamw.opt:21
     direction = torch.where(holds, torch.where(factor_1 < 0.0, -factor, factor), factor_1)
     factor = lr * direction
     abs_factor = torch.abs(factor)
     abs_direction = torch.abs(direction)
-    binade_abs_direction = binade_of(abs_direction)
-    term = scalar_16 + (abs_direction / binade_abs_direction + -1.0)
-    factor_1 = scalar_15 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_abs_direction
+    binade_direction = binade_of(abs_direction)
+    term = scalar_16 + (abs_direction / binade_direction + -1.0)
+    factor_1 = scalar_15 * torch.where(term < 1.0, term + 1.0, 2.0 * term) * binade_direction
     factor_term_2 = (abs_factor < float("inf")) & (abs_factor >= 1.1754943508222875e-38)
     factor_term = factor_term_2 & (abs_direction >= 1.1754943508222875e-38)
     factor = torch.where(factor_term, torch.where(factor < 0.0, -factor_1, factor_1), factor)
@@ -825,7 +823,9 @@ class PiecewiseAffineAdamW(CompiledOptimizer):
             scalars=(
                 1 - lr * weight_decay,
                 math.ldexp(0.5, math.frexp(abs(1 - lr * weight_decay))[1]),
-                abs(1 - lr * weight_decay) / math.ldexp(0.5, math.frexp(abs(1 - lr * weight_decay))[1]) + -1,
+                abs(1 - lr * weight_decay)
+                / math.ldexp(0.5, math.frexp(abs(1 - lr * weight_decay))[1])
+                + -1,
                 lr,
                 1 / (1 - beta1**t),
                 beta1,

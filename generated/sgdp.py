@@ -194,34 +194,38 @@ def sgdp_1(
         grad_dot_1_all = tl.full([BLOCK], 0.0, REAL)
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_1_round_1(
-                start,
-                None,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_1_round_1(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
             grad_dot_1_all += grad_dot_1_part
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_1_round_1(
-                full,
-                last,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_1_round_1(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
@@ -238,34 +242,38 @@ def sgdp_1(
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
         for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_1_round_2(
-                start,
-                None,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_1_round_2(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
             param_square_sum_all += param_square_sum_part
             param_dot_all += param_dot_part
         if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_1_round_2(
-                full,
-                last,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_1_round_2(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
@@ -673,34 +681,38 @@ def sgdp_4(
         grad_dot_1_all = tl.full([BLOCK], 0.0, REAL)
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_4_round_1(
-                start,
-                None,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_4_round_1(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
             grad_dot_1_all += grad_dot_1_part
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_4_round_1(
-                full,
-                last,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_4_round_1(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
@@ -717,34 +729,38 @@ def sgdp_4(
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
         for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_4_round_2(
-                start,
-                None,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_4_round_2(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
             param_square_sum_all += param_square_sum_part
             param_dot_all += param_dot_part
         if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_4_round_2(
-                full,
-                last,
-                param_at,
-                grad_at,
-                buffer_at,
-                momentum,
-                one_minus_dampening,
-                grad_scale,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_4_round_2(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    buffer_at,
+                    momentum,
+                    one_minus_dampening,
+                    grad_scale,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
@@ -1094,34 +1110,38 @@ def sgdp_7(
         grad_dot_1_all = tl.full([BLOCK], 0.0, REAL)
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_7_round_1(
-                start,
-                None,
-                param_at,
-                grad_at,
-                one_minus_dampening,
-                grad_scale,
-                PARAM,
-                GRAD,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_7_round_1(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    one_minus_dampening,
+                    grad_scale,
+                    PARAM,
+                    GRAD,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
             grad_dot_1_all += grad_dot_1_part
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
-            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = sgdp_7_round_1(
-                full,
-                last,
-                param_at,
-                grad_at,
-                one_minus_dampening,
-                grad_scale,
-                PARAM,
-                GRAD,
-                REAL,
-                BLOCK,
+            param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
+                sgdp_7_round_1(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    one_minus_dampening,
+                    grad_scale,
+                    PARAM,
+                    GRAD,
+                    REAL,
+                    BLOCK,
+                )
             )
             param_dot_1_all += param_dot_1_part
             param_square_sum_1_all += param_square_sum_1_part
@@ -1138,34 +1158,38 @@ def sgdp_7(
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
         for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_7_round_2(
-                start,
-                None,
-                param_at,
-                grad_at,
-                one_minus_dampening,
-                grad_scale,
-                PARAM,
-                GRAD,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_7_round_2(
+                    start,
+                    None,
+                    param_at,
+                    grad_at,
+                    one_minus_dampening,
+                    grad_scale,
+                    PARAM,
+                    GRAD,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part
             param_square_sum_all += param_square_sum_part
             param_dot_all += param_dot_part
         if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = sgdp_7_round_2(
-                full,
-                last,
-                param_at,
-                grad_at,
-                one_minus_dampening,
-                grad_scale,
-                PARAM,
-                GRAD,
-                REAL,
-                BLOCK,
+            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
+                sgdp_7_round_2(
+                    full,
+                    last,
+                    param_at,
+                    grad_at,
+                    one_minus_dampening,
+                    grad_scale,
+                    PARAM,
+                    GRAD,
+                    REAL,
+                    BLOCK,
+                )
             )
             grad_dot_all += grad_dot_part
             grad_square_sum_all += grad_square_sum_part

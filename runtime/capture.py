@@ -68,10 +68,15 @@ def not_warm(name: str) -> RuntimeError:
 # ---------------------------------------------------------------- numbers
 
 
-def hypers(given: Sequence[Hyper], group: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """A group's hypers as `on_device` reads them: lr a tensor, the others Python numbers."""
-    lr = {"lr": number(group["lr"], device)} if "lr" in group else {}
-    return {**hyper.numbers([h for h in given if h.name != "lr"], group), **lr}
+def hypers(
+    given: Sequence[Hyper], group: Mapping[str, Any], device: torch.device
+) -> dict[str, Any]:
+    """A group's hypers as `on_device` reads them: a tensor lr there, all else as numbers."""
+    lr = group.get("lr")
+    if not isinstance(lr, Tensor):
+        return hyper.numbers(given, group)
+    others = hyper.numbers([h for h in given if h.name != "lr"], group)
+    return {**others, "lr": number(lr, device)}
 
 
 def plain(value: Any, known: dict[int, float]) -> Any:
@@ -100,7 +105,8 @@ def place(optimizer: CompiledOptimizer, cohorts: Sequence[Cohort]) -> None:
         states = [optimizer.state[param] for param in cohort.params if param in optimizer.state]
         for name in names if states else ():
             old = states[0].get(name)
-            if old is None or (group["capturable"] and _is_own(old, states, name, users, device)):
+            own = isinstance(old, Tensor) and users[id(old)] == len(states)
+            if old is None or (group["capturable"] and own and _serves(old, states, name, device)):
                 continue
             new = int(old) if name == "step" else float(old)
             value = number(new, device) if group["capturable"] else new
@@ -108,13 +114,9 @@ def place(optimizer: CompiledOptimizer, cohorts: Sequence[Cohort]) -> None:
                 state[name] = value
 
 
-def _is_own(
-    value: Any, states: Sequence[Mapping[str, Any]], name: str, users: Counter[int], on: torch.device
+def _serves(
+    value: Tensor, states: Sequence[Mapping[str, Any]], name: str, device: torch.device
 ) -> bool:
-    """Whether a number is a tensor that these states hold, all of them and no others."""
-    return (
-        isinstance(value, Tensor)
-        and (value.dtype, value.device, value.ndim) == (torch.float64, on, 0)
-        and users[id(value)] == len(states)
-        and all(state[name] is value for state in states)
-    )
+    """Whether a tensor is a number on this device, and all of these states hold it."""
+    is_number = (value.dtype, value.device, value.ndim) == (torch.float64, device, 0)
+    return is_number and all(state[name] is value for state in states)

@@ -137,10 +137,8 @@ def _tell(
     """Bring up to date what changes from step to step; on a `device` if it is to stay there."""
     fact.first = not state
     step, base_lr = state.get("step", 0), group.get("initial_lr", hypers.get("lr", 0.0))
-    if device is None:
-        fact.t, fact.base_lr = int(step) + 1, float(base_lr)
-    else:
-        fact.t, fact.base_lr = number(step + 1, device), number(base_lr, device)
+    fact.t = int(step) + 1 if device is None else number(step + 1, device)
+    fact.base_lr = float(base_lr) if device is None else base_lr
     fact.grad_scale = -1.0 if group["maximize"] else 1.0
     fact.seed = group.get("seed", 0)
     fact.lr = hypers.get("lr", 0.0)

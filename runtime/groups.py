@@ -10,39 +10,39 @@ in any grouping, so the results are as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 from .batch import Bucket, Tasks
 from .dtypes import stored
 from .path import Finish, Matrix, Sweep
 
-# Bytes that a group of tensors has in memory. A last level of 16 to 36 MB, which a few cores share
-# with all else that runs, keeps half of the smallest; a launch (10 us with its barrier) for every 8
-# MB (100 us at 80 GB/s) is paid back many times, and one for every 1 MB would not be.
-_CACHED = 8 << 20
+# With this many bytes of memory a group is full. Last-level caches have 16 to 36 MB, shared with
+# all else that runs: full groups of small tensors fit with room to spare, and a large tensor, which
+# is a group with at most this much before it, as well as it can. A group costs two barriers; in
+# less than the 50 us that this much memory takes they would show.
+_FULL = 4 << 20
 
 
 def groups(bucket: Bucket, steps: Sequence[Sweep | Finish | Matrix]) -> list[slice]:
-    """The rows of each group: as many as fit, or one that does not. All rows are one group where
-    there is only one sweep, and where a matrix step needs all tensors at once."""
+    """The rows of each group. All rows are one group where there is only one sweep, and where a
+    matrix step wants all tensors."""
     sweeps = [step for step in steps if isinstance(step, Sweep)]
-    members = bucket.members
+    count = len(bucket.members)
     if len(sweeps) < 2 or any(isinstance(step, Matrix) for step in steps):
-        return [slice(0, len(members))]
+        return [slice(0, count)]
     touched = {name for sweep in sweeps for name in (*sweep.loads, *sweep.stores)}
     width = sum(
         stored(stream.dtype, *bucket.dtypes).itemsize
         for stream in bucket.path.streams
         if stream.level == "element" and stream.name in touched
     )
-    ends = list(accumulate(member.fact.numel * width for member in members))
     found: list[slice] = []
-    first, before = 0, 0
-    for row in range(1, len(members)):
-        if ends[row] - before > _CACHED:
+    first, size = 0, 0
+    for row, member in enumerate(bucket.members, 1):
+        size += member.fact.numel * width
+        if size >= _FULL or row == count:
             found.append(slice(first, row))
-            first, before = row, ends[row - 1]
-    return [*found, slice(first, len(members))]
+            first, size = row, 0
+    return found
 
 
 def tasks_of(tasks: Tasks, rows: slice) -> slice:

@@ -73,6 +73,7 @@ class Sweep:
     triton: Any = None
     triton_tables: tuple[str, ...] = ()
     triton_block: int = 0  # the tile's length where the kernel fixes it
+    triton_alive: int = 0  # values of an element that it holds at once
     torch: Callable[..., Any] | None = None
 
 

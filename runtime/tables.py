@@ -34,7 +34,7 @@ class Tables:
         self._there = (
             self._host if on_host else torch.empty(total, dtype=torch.int64, device=device)
         )
-        self._spare = self._pinned() if capturable and device.type == "cuda" else None
+        self._spare = self._pinned() if capturable and not on_host else None
         self._sent_by_graphs: list[Tensor] = []
         end = 0
         for bucket, width in zip(buckets, widths, strict=True):

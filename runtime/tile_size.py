@@ -12,9 +12,14 @@ store; so aim at twice that. Each thread asks for a tile's worth of each stream 
 - A thread takes 8 values of each stream: bfloat16 then moves 16 bytes of a stream per thread,
   float32 32 bytes, in accesses as wide as the widest stream allows. More would cost registers;
   fewer would spend more instructions per element on addresses and loops.
-- It takes 4 where 8 would need more than 64 registers, with which 1,024 threads fit: in a sweep
-  that loads more than four streams, counting partial sums (kept from tile to tile) as two. So many
-  streams make up for it in bytes. A thread of AMD's, twice as many to a warp, takes 4 always.
+- It takes 4 where 8 would need more than 64 registers, with which 1,024 threads fit. The compiler
+  counts the values of one element that are alive at once, totals among them; 53 registers are left
+  for those of all its elements and for the tensor's own numbers (AdamW: 8 * 5 + 10), the others hold
+  addresses and counters. With more than four streams 4 values are enough bytes anyway.
+- It takes 2 where even 4 would not fit, in a sweep over cells: totals stay, while a flat sweep's
+  thread can be done with one element before it begins the next. Elements of a column lie apart, and
+  each has an address and a mask of its own: one value there counts as four.
+- A thread of AMD's, twice as many to a warp and with twice the registers, takes 4 always.
 - Four warps to a program: small enough that a program's end leaves little idle, and a reduction
   over its threads is short. A cell that is one tile takes one warp for 256 elements, so that its
   reductions need no shared memory.
@@ -36,7 +41,8 @@ WARP = 32 if torch.version.hip is None else 64
 """Threads to a warp on this machine."""
 
 _WARPS = 4
-_MOST_STREAMS = 4  # of 8 values each in 64 registers
+_MOST_STREAMS = 4  # of 8 values each
+_REGISTERS = 53  # of 64, for values and numbers
 _PER_WARP = 256  # elements of a cell that is one tile
 _TASK = 8192
 _INTERPRETED_BLOCK = 16384
@@ -58,8 +64,16 @@ def block_of(step: Sweep | Finish, warp: int = WARP) -> int:
 
 def _values(step: Sweep | Finish, warp: int) -> int:
     """Values of each stream that a thread takes at once."""
-    held = len(step.loads) + 2 * bool(step.partials) if isinstance(step, Sweep) else 0
-    return 4 if held > _MOST_STREAMS or warp > 32 else 8
+    if warp > 32:
+        return 4
+    if isinstance(step, Finish):
+        return 8
+    alive = step.triton_alive * (4 if step.cell == "cols" else 1)
+    numbers = len(step.scalars) + len(step.values) + len(step.totals)
+    most = 8 if len(step.loads) <= _MOST_STREAMS else 4
+    least = 4 if step.cell is None else 2
+    fitting = (n for n in (8, 4, 2) if n <= most and n * alive + numbers <= _REGISTERS)
+    return max(least, next(fitting, least))
 
 
 def warps_of(step: Sweep | Finish) -> int:

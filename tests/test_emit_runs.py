@@ -26,9 +26,9 @@ from stepc.compiler.emit.torch import torch_function
 from stepc.compiler.ir import Graph, Node, Program
 from stepc.compiler.plan import Plan, Sweep
 from stepc.compiler.schedule import schedule
+from stepc.dsl.codes import dynamic_table
 from stepc.dsl.levels import COLS, ROWS, Level
 from stepc.dsl.model import constant
-from stepc.dsl.codes import dynamic_table
 
 CHUNKS = Level("chunks", (constant(256, SPAN),))
 HEADS = Level("heads", (constant(4, SPAN),))

@@ -1,7 +1,7 @@
 """Passes and bytes of every shipped optimizer, path by path, against tests/cases/plans.json.
 
 A number that grows is a regression of the compiler, or a spec that costs more than it did: both are
-decisions. `pytest --update` rewrites the table; the docstring of a rule that needs more than one pass
+decisions. `pytest --update` rewrites the table; the docstring of a rule of more than one pass
 says why (what is composed of others and nothing else has its reasons there).
 """
 

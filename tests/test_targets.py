@@ -44,8 +44,8 @@ STEPS = 5
 
 
 def hypers_of(cls: type[CompiledOptimizer]) -> dict[str, Any]:
-    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (lr * decay is such
-    that no bfloat16 number times 1 - lr * decay lies half way between two.)"""
+    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (lr * decay is
+    such that no bfloat16 number times 1 - lr * decay lies half way between two.)"""
     names = {hyper.name for hyper in cls.hypers}
     given: dict[str, Any] = {"lr": 1e-2, "weight_decay": 0.11, "momentum": 0.9}
     given = {name: value for name, value in given.items() if name in names}

@@ -243,7 +243,7 @@ class _Arranger:
         dies with it, so each round is a stretch of its own."""
 
         def reads(node: Node) -> frozenset[Node]:
-            return frozenset(_leaves_of(node.args, named))
+            return frozenset(leaves_of(node.args, named))
 
         def make(nodes: Iterable[Node], stretch: int) -> list[Event]:
             return [Event(n, reads(n), stretch) for n in nodes if n in named]
@@ -259,22 +259,22 @@ class _Arranger:
             inside += [Event(None, reads(n), stretch) for n in cell if n.op in REDUCTIONS]
             if k == len(walks) - 1:
                 ends = [root for root in roots if zone[root] == ELEMENT]
-                inside.append(Event(None, frozenset(_leaves_of(ends, named)), stretch))
+                inside.append(Event(None, frozenset(leaves_of(ends, named)), stretch))
             if stretch:  # what is read in a round of its own, is read from outside too
                 events += [Event(None, event.reads, 0) for event in inside]
             events += inside
             events += make(cell, 0)
-        events.append(Event(None, frozenset(_leaves_of(roots, named)), 0))
+        events.append(Event(None, frozenset(leaves_of(roots, named)), 0))
         return events
 
 
-def _leaves_of(nodes: Iterable[Node], named: set[Node]) -> Iterable[Node]:
+def leaves_of(nodes: Iterable[Node], named: set[Node]) -> Iterable[Node]:
     """The named values that expressions for `nodes` read."""
     for node in nodes:
         if node in named:
             yield node
         else:
-            yield from _leaves_of(node.args, named)
+            yield from leaves_of(node.args, named)
 
 
 def stream_of(plan: Plan, node: Node) -> Stream:

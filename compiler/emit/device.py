@@ -4,8 +4,9 @@
         t = fact.t                               a 0-d float64 tensor, as are lr and host states
         return Choice(0, scalars=(scalar.choose(t == 1, 1, 1 - dampening), ...))
 
-It is `host` with other words for what Python can say of floats only. A graph takes one path for ever:
-a rule whose path depends on what changes from replay to replay has no such function, but a reason.
+It is `host` with other words for what Python can say of floats only. A graph takes one path for
+ever: a rule whose path depends on what changes from replay to replay has no such function, but a
+reason.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from .python import INFIX, python
 
 _MOVING = frozenset({("fact", "t"), ("fact", "lr_scale"), ("fact", "base_lr"), ("hyper", "lr")})
 _ALIKE = INFIX | {"neg", "abs", "square", "lerp", "select"}  # Python's word serves tensors as well
-_WORDS = {"and": "both", "or": "either", "not": "scalar.opposite"}
-_WORDS |= {
-    op: f"scalar.{op}"
-    for op in "sqrt exp log log2 floor ceil tanh sin cos maximum minimum binade".split()
+_SAME = "sqrt exp log log2 floor ceil tanh sin cos maximum minimum binade".split()
+_WORDS = {
+    "and": "both",
+    "or": "either",
+    "not": "scalar.opposite",
+    **{op: f"scalar.{op}" for op in _SAME},
 }
 
 Lets = tuple[tuple[str, Expr], ...]

@@ -44,10 +44,10 @@ def host_method(
 ) -> list[str]:
     """The lines of `host`, or of its like under another `name`, indented for a class body."""
     used = _reads(tree, leaf)
-    number = "float" if name == "host" else "Any"
+    state = f"state: dict[str, {'float' if name == 'host' else 'Any'}]"
     text = [
         "    @staticmethod",
-        f"    def {name}(hyper: dict[str, Any], fact: Facts, state: dict[str, {number}]) -> Choice:",
+        f"    def {name}(hyper: dict[str, Any], fact: Facts, {state}) -> Choice:",
         f'        """{doc}"""',
     ]
     text += [f"        {line}" for line in _unpack(model, used)]

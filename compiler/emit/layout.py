@@ -50,7 +50,8 @@ def lines(group: Group | str, indent: int = 0, tail: str = "") -> list[str]:
     """The group laid out from column `indent` on; `tail` follows the closing bracket."""
     pad = " " * indent
     if isinstance(group, str):
-        return [pad + group + tail]
+        *pieces, last = pieces_of(group, WIDTH - indent - len(tail))
+        return [*(pad + piece for piece in pieces), pad + last + tail]
     flat = group.flat()
     if indent + len(flat) + len(tail) <= WIDTH:
         return [pad + flat + tail]
@@ -72,7 +73,28 @@ def assignment(name: str, value: str, indent: int = 0) -> list[str]:
     head = _whole_call(value)
     if head:
         return [f"{pad}{name} = {head}(", f"{pad}    {value[len(head) + 1 : -1]}", f"{pad})"]
-    return [f"{pad}{name} = (", f"{pad}    {value}", f"{pad})"]
+    pieces = pieces_of(value, WIDTH - indent - 4)
+    return [f"{pad}{name} = (", *(f"{pad}    {piece}" for piece in pieces), f"{pad})"]
+
+
+def pieces_of(text: str, width: int) -> list[str]:
+    """An expression that is too wide, broken before `if` and `else`, or before its operators."""
+    if len(text) <= width:
+        return [text]
+    for words in ((" if ", " else "), (" + ", " - "), (" * ", " / ")):
+        cuts = [
+            place
+            for place in range(len(text))
+            if text.startswith(words, place)
+            and text.count("(", 0, place) == text.count(")", 0, place)
+            and text.count('"', 0, place) % 2 == 0
+        ]
+        if cuts:
+            ends = [*cuts[1:], len(text)]
+            later = (text[a:b].strip() for a, b in zip(cuts, ends, strict=True))
+            parts = [text[: cuts[0]], *later]
+            return [piece for part in parts for piece in pieces_of(part, width)]
+    return [text]
 
 
 def _whole_call(text: str) -> str:

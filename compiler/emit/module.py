@@ -75,7 +75,9 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
     return render(
         "module",
         doc=list(_doc(model, plans)),
-        imports=list(_imports("\n".join([*body, *settings, *host, *on_device, *hypers, *distinct]), made)),
+        imports=list(
+            _imports("\n".join([*body, *settings, *host, *on_device, *hypers, *distinct]), made)
+        ),
         body=body,
         name=model.name,
         class_doc=class_doc(model),

@@ -41,6 +41,8 @@ _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRAR
 # Ends of the names that targets make for themselves: pointers, sums as they grow, values kept.
 _ENDS = re.compile(r"_(all|at|cell|kept|lanes|length|lost|next|part|tile|total)$")
 _LONGEST = 32
+_WORDS = {"min_number": "least", "max_number": "most", "round_even": "rounded"}
+_INVENTED = re.compile(r"^(?:(?:least|most|rounded|abs|sqrt|floor|binade|byte|clamp|copysign)_)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def _base(node: Node, names: dict[Node, str]) -> str:
         case "cast" | "neg":
             base = inner
         case op:
-            base = f"{op}_{inner}" if inner else op
+            base = "_".join(filter(None, (_WORDS.get(op, op), _subject(inner))))
     return base if base and len(base) <= _LONGEST else "x"
 
 
@@ -150,6 +152,11 @@ def _hint(node: Node, names: dict[Node, str]) -> str:
     inner = next((hint for arg in node.args if (hint := _hint(arg, names))), "")
     square = node.op == "mul" and node.args[0] is node.args[1]
     return f"{inner}_squared" if inner and square else inner
+
+
+def _subject(name: str) -> str:
+    """What an invented name is about: `least_abs_m` is about `m`."""
+    return _INVENTED.sub("", name)
 
 
 def _stem(name: str) -> str:

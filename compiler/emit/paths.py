@@ -95,8 +95,9 @@ def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
     if emitted.triton is not None:
         parts.append(f"triton={emitted.triton.name}")
         parts.append(_words("triton_tables", emitted.triton.tables))
-        if emitted.triton.block and isinstance(step, Sweep):
-            parts.append(f"triton_block={emitted.triton.block}")
+        if isinstance(step, Sweep):
+            block, alive = emitted.triton.block, emitted.triton.alive
+            parts.append(f"triton_block={block}" if block else f"triton_alive={alive}")
     parts.append(f"torch={torch.name}")
     return call({Sweep: "Sweep", Finish: "Finish", MatrixStep: "Matrix"}[type(step)], parts)
 

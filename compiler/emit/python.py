@@ -122,6 +122,8 @@ def _apply(expr: Apply) -> tuple[str, int]:
             left = level + 1 if op == "pow" or level == 4 else level
             if op == "pow" and not all(re.fullmatch(r"-?[\w.]+", python(x)) for x in args):
                 sign = " ** "
+            if op == "or":  # the linter's rule: `a and b` in brackets there
+                left, tight = (3 if _is(arg, "and") else 1 for arg in args)
             return f"{_wrap(a, left)}{sign}{_wrap(b, tight)}", level
         case op, _ if op in _CALLS or op.startswith("scalar."):
             return f"{_CALLS.get(op, op)}({', '.join(map(python, args))})", 10
@@ -132,3 +134,7 @@ def _apply(expr: Apply) -> tuple[str, int]:
 def _wrap(expr: Expr, least: int) -> str:
     text, level = _print(expr)
     return text if level >= least else f"({text})"
+
+
+def _is(expr: Expr, op: str) -> bool:
+    return isinstance(expr, Apply) and expr.op == op

@@ -80,12 +80,17 @@ def _float32_exact(value: float) -> bool:
 # ---------------------------------------------------------------- C
 
 
+def decimal(value: float) -> str:
+    """The shortest digits that give the number back, as formatters of Python write them."""
+    return repr(value).replace("e+", "e")
+
+
 def _c_number(value: float, needed: int) -> str:
     if math.isnan(value):
         return "R(NAN)"
     if math.isinf(value):
         return "R(INFINITY)" if value > 0 else "-R(INFINITY)"
-    text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else decimal(value)
     return f"R({text})"
 
 
@@ -126,7 +131,9 @@ C = Syntax(
 
 
 def _plain_number(value: float, needed: int) -> str:
-    return _c_number(value, needed).replace("R(", "(") if not math.isfinite(value) else repr(value)
+    if not math.isfinite(value):
+        return _c_number(value, needed).replace("R(", "(")
+    return decimal(value)
 
 
 C_DOUBLE = Syntax(
@@ -147,8 +154,8 @@ def _triton_number(value: float, needed: int) -> str:
     if not math.isfinite(value):
         return f'float("{value}")'
     if needed == TYPED and not _float32_exact(value):
-        return f"tl.full((), {value!r}, REAL)"
-    return repr(value)
+        return f"tl.full((), {decimal(value)}, REAL)"
+    return decimal(value)
 
 
 def _triton_spell(node: Node) -> str:

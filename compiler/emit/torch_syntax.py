@@ -11,13 +11,13 @@ import math
 
 from ..ir import Node
 from .expressions import ATOM, BITAND, BITOR, COMPARE, LOOSE, MUL, UNARY, Form, Syntax
-from .syntaxes import SHARED, ZERO_CODES, call_form, infix
+from .syntaxes import SHARED, ZERO_CODES, call_form, decimal, infix
 
 
 def _torch_number(value: float, needed: int) -> str:
     if not math.isfinite(value):
         return f'float("{value}")'
-    return repr(value)
+    return decimal(value)
 
 
 def _torch_spell(node: Node) -> str:

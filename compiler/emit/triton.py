@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..plan import Finish, Plan, Sweep
+from .alive import most_alive
 from .body import sweep_body
 from .syntaxes import TRITON
 from .triton_cells import cell_kernel
@@ -29,9 +30,10 @@ def kernel_of(
         case Finish():
             return finish_kernel(plan, step, name, doc, values, partials)
         case Sweep(cell=None):
-            return _flat(plan, step, name, doc, values, partials)
+            made = _flat(plan, step, name, doc, values, partials)
         case Sweep():
-            return cell_kernel(plan, step, name, doc, values, partials)
+            made = cell_kernel(plan, step, name, doc, values, partials)
+    return made if made.block else replace(made, alive=most_alive(plan, step))
 
 
 def _flat(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: int) -> KernelText:

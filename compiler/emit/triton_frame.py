@@ -37,7 +37,8 @@ _DTYPES = {"param": "PARAM", "grad": "GRAD", "real": "REAL"}
 class KernelText:
     """A kernel as text. `tables` are its run-time arguments in order, `constants` the others;
     `functions` is what it takes from runtime/elementary.py; `block` the tile's length where the
-    kernel fixes it (one warp for every 256 then)."""
+    kernel fixes it (one warp for every 256 then); where not, `alive` is how many values of an
+    element it holds at once."""
 
     name: str
     text: str
@@ -45,6 +46,7 @@ class KernelText:
     constants: tuple[str, ...]
     functions: tuple[str, ...]
     block: int = 0
+    alive: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,14 @@ class Tile:
 
     def invoke(self, first: Sequence[str], indent: int, results: Sequence[str] = ()) -> list[str]:
         """The statement that calls it."""
-        head = f"{', '.join(results)} = {self.name}" if results else self.name
-        return lines(call(head, [*first, *self.arguments]), indent)
+        invoked = call(self.name, [*first, *self.arguments])
+        if not results:
+            return lines(invoked, indent)
+        named = ", ".join(results)
+        if indent + len(named) + len(f" = {self.name}(") <= WIDTH:
+            return lines(call(f"{named} = {self.name}", invoked.parts), indent)
+        pad = " " * indent
+        return [f"{pad}{named} = (", *lines(invoked, indent + 4), f"{pad})"]
 
 
 def word(text: str, name: str) -> bool:

@@ -85,7 +85,9 @@ class TileWriter:
         """The lanes and their places; `streams` is everything the tile loads and stores, `swept`
         what all tiles of the sweep do: they share one layout."""
         geometry = self.geometry
-        self.lines += [lanes(swept or streams), *geometry.opening]
+        if any("LANES" in line for line in geometry.opening):
+            self.lines.append(lanes(swept or streams))
+        self.lines += geometry.opening
         if self.frame.body.needs_index:
             self.lines.append(f"base = {geometry.base}")
         fine = [s.level for s in streams if s.level != geometry.level]
@@ -161,6 +163,8 @@ class TileWriter:
         ]
         if parts:
             self.lines.append(f"return {', '.join(parts)}")
+        if sum("start" in line for line in self.lines) == 1:  # defined, and nothing asks for it
+            self.lines = [line for line in self.lines if not line.startswith("start = ")]
         text = "\n".join(self.lines)
         outside = used(text, self.frame.names) + used(text, CONSTANTS)
         takes = [*self.geometry.takes, *outside]

@@ -162,7 +162,15 @@ _OPTIMIZERS = [
     _new(
         "Ranger21",
         {**_DECAY, **_THIRTY, "norm_loss": 0.1},
-        {**_BETAS, **_THIRTY, "beta0": 0.7, "k": 4, "alpha": 0.3, "agc_clip": 0.5, "softplus_beta": 5.0},
+        {
+            **_BETAS,
+            **_THIRTY,
+            "beta0": 0.7,
+            "k": 4,
+            "alpha": 0.3,
+            "agc_clip": 0.5,
+            "softplus_beta": 5.0,
+        },
         {**_DECAY, "iterations": 22, "warmup": 4, "warmdown": 7, "min_lr": 1e-3},
         branches="m1, m2, merge, no merge, rows clipped, rows free",
         together=True,

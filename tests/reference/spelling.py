@@ -1,6 +1,6 @@
 """The hypers of the references, which are called as their papers' authors do, under our names.
 
-    ours("NormLoss", {"strength": 0.5, "lr": 1e-2})   ->   {"rho": 0.5, "lr": 1e-2}
+ours("NormLoss", {"strength": 0.5, "lr": 1e-2})   ->   {"rho": 0.5, "lr": 1e-2}
 """
 
 from __future__ import annotations
