@@ -20,14 +20,15 @@ from unittest.mock import patch
 import torch
 from torch.nn import Parameter
 
+from .. import generated
+from ..runtime.c import Library
+
 COUNTS = (10, 300, 1000, 10_000)
 _ROUNDS = 25
 
 
 def measure(make: Any, rival: Any, count: int) -> tuple[float, float]:
     """Median microseconds of a step of both."""
-    from ..runtime.c import Library
-
     times: tuple[list[float], list[float]] = ([], [])
     with patch.object(Library, "launch", _nothing):
         sides: list[Any] = []
@@ -56,8 +57,6 @@ def _torchs(params: list[Parameter]) -> torch.optim.AdamW:
 
 def main(names: Sequence[str]) -> None:
     """Print a table for each optimizer."""
-    from .. import generated
-
     torch.set_num_threads(1)
     for name in names or ["AdamW"]:
         print(

@@ -38,7 +38,8 @@ _SPEC = _language(
     _PYTHON_STRING,
     "optimizer modifier def extends replace paper family arithmetic hyper state quantize round "
     "partition roles layout requires gradients input needs let route view on when otherwise "
-    "first every repeat as skip guard reset update direction decay param grad after import from schedule "
+    "first every repeat as skip "
+    "guard reset update direction decay param grad after import from schedule "
     "grouping return if else and or not in per like exact host local transient inf",
 )
 _C = _language(

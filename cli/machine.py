@@ -78,7 +78,7 @@ class Subject:
     @property
     def variants(self) -> int:
         """How often it is compiled for one pair of dtypes: for aligned streams and others, and
-        for what else Triton tells apart in arguments (tables at multiples of 16; 1 and the like)."""
+        for what else Triton tells apart in arguments (multiples of 16; 1 and the like)."""
         parameters: Any = self.launched.triton.compiled.params
         free = [p.name for p in parameters if not (p.is_constexpr or p.do_not_specialize)]
         others = prod(3 if name == "count" else 2 for name in free)

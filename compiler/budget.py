@@ -95,7 +95,7 @@ def accesses(plan: Plan, sweep: Sweep) -> list[Stream]:
     lone = sweep.cell is not None and tile_length(sweep.cell) > 0
     body = sweep_body(plan, sweep, TRITON, keep=lone)
     nodes = [node for walk in body.rounds for node in walk.loads]
-    nodes += body.cell_loads if lone else ()
+    nodes = list(dict.fromkeys([*nodes, *body.cell_loads])) if lone else nodes
     stored = [s.stream for s in sweep.stores if lone or s.stream.level != sweep.cell]
     return [*(stream_of(plan, node) for node in nodes), *stored]
 
@@ -107,9 +107,9 @@ def _lane_bytes(stream: Stream, sweep: Sweep, dtype: str, each: float) -> float:
 
 def _vectors(moved: list[Stream], sweep: Sweep, dtype: str, each: float) -> set[int]:
     """The widths that accesses may have: as many neighbours as fill 16 bytes of the widest stream,
-    or twice as many where a thread has them; a value per cell by itself."""
+    or twice as many where a thread has them; a value per cell, row or column by itself."""
     sizes = [width(s, dtype) for s in moved if s.level.kind == "element"]
     lanes = min(each, _VECTOR / max(sizes, default=4))
     found: set[int] = {int(times * lanes * size) for size in sizes for times in (1, 2)}
-    found |= {int(width(s, dtype)) for s in moved if s.level == sweep.cell}
+    found |= {int(width(s, dtype)) for s in moved if s.level.kind != "element"}
     return {size for size in found if size <= _VECTOR}

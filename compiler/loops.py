@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from .machine_code import Op
 
+_NEVER_FALL = ("s_branch", "s_endpgm", "bra.uni", "BRA always", "EXIT always")
+
 
 def innermost(code: list[Op]) -> list[list[Op]]:
     """The instructions of each loop without a loop inside that touches global memory, in order."""
@@ -18,7 +20,8 @@ def innermost(code: list[Op]) -> list[list[Op]]:
     loops: dict[int, set[int]] = {}
     for head in follow:
         after = _reach(follow, {head}, stop=-1)
-        tails = {k for k in come[head] if k >= head and k in after}
+        before = _reach(follow, {0}, stop=head)
+        tails = {k for k in come[head] if k in after and k not in before}
         if tails:
             loops[head] = (_reach(come, tails, stop=head) & after) | {head}
     found: list[list[Op]] = []
@@ -41,12 +44,12 @@ def _blocks(code: list[Op]) -> list[list[Op]]:
 
 
 def _edges(blocks: list[list[Op]]) -> dict[int, list[int]]:
-    """Which blocks may follow a block. (A branch is taken to be conditional: harmless here.)"""
+    """Which blocks may follow a block."""
     labels = {block[0].label: k for k, block in enumerate(blocks) if block and block[0].label}
     edges: dict[int, list[int]] = {}
     for k, block in enumerate(blocks):
         last = block[-1] if block else Op("")
-        falls = last.name not in ("s_branch", "s_endpgm") and k + 1 < len(blocks)
+        falls = last.name not in _NEVER_FALL and k + 1 < len(blocks)
         edges[k] = ([k + 1] if falls else []) + ([labels[last.jump]] if last.jump in labels else [])
     return edges
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One instruction. `label` is set on a label line, `jump` on a branch; `load` and `store` are
+    """One instruction; a branch is called `... always` or `bra.uni` where it depends on nothing.
+    `label` is set on a label line, `jump` on a branch; `load` and `store` are
     bytes of global memory. `special`: of the special-function or a conversion unit; `double`: of
     float64; `atomic`: reads and writes memory at once."""
 
@@ -29,6 +30,7 @@ class Op:
 
 
 _SASS = re.compile(r"^\s+/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+ +)?([A-Z][\w.]*)(.*)$")
+_SASS_ALWAYS = re.compile(r"^\s+/\*[0-9a-f]+\*/\s+(BRA\s+`\(|EXIT\b)")
 _SASS_SPECIAL = re.compile(r"^(MUFU|F2F|F2I|I2F|F2FP|FRND)\b(?!.*PACK_AB)")
 _SASS_DOUBLE = re.compile(r"^D(ADD|MUL|FMA|SETP|MNMX|MMA)\b|\.F64\b|64H\b")
 _SASS_ATOMIC = re.compile(r"^(ATOM\w*|REDG?)(\.|$)")
@@ -45,7 +47,7 @@ def sass(text: str) -> list[Op]:
             width = _sass_width(name)
             code.append(
                 Op(
-                    name,
+                    f"{name} always" if _SASS_ALWAYS.match(line) else name,
                     jump=jump.group(1) if jump else "",
                     load=width if name.startswith("LDG") else 0,
                     store=width if name.startswith("STG") else 0,
@@ -80,7 +82,7 @@ def ptx(text: str) -> list[Op]:
             width = int(lanes or 1) * int(bits) // 8 if kind else 0
             code.append(
                 Op(
-                    kind or "bra",
+                    kind or ("bra.uni" if "bra.uni" in line else "bra"),
                     jump=jump or "",
                     load=width if kind == "ld" else 0,
                     store=width if kind == "st" else 0,

@@ -2910,6 +2910,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=3,
                     torch=adafactor_1_torch,
                 ),
                 Finish(
@@ -2932,6 +2933,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=adafactor_2,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=adafactor_2_torch,
                 ),
                 Finish(
@@ -2952,6 +2954,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton=adafactor_3,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    triton_alive=5,
                     torch=adafactor_3_torch,
                 ),
             ),
@@ -2975,6 +2978,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=2,
                     torch=adafactor_4_torch,
                 ),
                 Finish(
@@ -2997,6 +3001,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=adafactor_5,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=adafactor_5_torch,
                 ),
                 Finish(
@@ -3017,6 +3022,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton=adafactor_6,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    triton_alive=5,
                     torch=adafactor_6_torch,
                 ),
             ),
@@ -3039,6 +3045,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_7,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=3,
                     torch=adafactor_7_torch,
                 ),
                 Finish(
@@ -3061,6 +3068,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=adafactor_8,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=adafactor_8_torch,
                 ),
                 Finish(
@@ -3081,6 +3089,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton=adafactor_9,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    triton_alive=4,
                     torch=adafactor_9_torch,
                 ),
             ),
@@ -3103,6 +3112,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_10,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=2,
                     torch=adafactor_10_torch,
                 ),
                 Finish(
@@ -3125,6 +3135,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=adafactor_11,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=adafactor_11_torch,
                 ),
                 Finish(
@@ -3145,6 +3156,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton=adafactor_12,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    triton_alive=4,
                     torch=adafactor_12_torch,
                 ),
             ),

@@ -323,6 +323,7 @@ class Adam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adam,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adam_torch,
                 ),
             ),

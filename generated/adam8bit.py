@@ -802,6 +802,7 @@ class Adam8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adam8bit_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adam8bit_1_torch,
                 ),
             ),

@@ -323,6 +323,7 @@ class AdaMax(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=ada_max,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=ada_max_torch,
                 ),
             ),

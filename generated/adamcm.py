@@ -884,6 +884,7 @@ class AdamCM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=adamcm_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=adamcm_1_torch,
                 ),
                 Finish(
@@ -937,6 +938,7 @@ class AdamCM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals"),
                     triton=adamcm_2,
                     triton_tables=("tasks", "pointers", "scalars", "totals"),
+                    triton_alive=9,
                     torch=adamcm_2_torch,
                 ),
             ),

@@ -370,6 +370,7 @@ class AdaMod(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=ada_mod,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=6,
                     torch=ada_mod_torch,
                 ),
             ),

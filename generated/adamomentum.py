@@ -324,6 +324,7 @@ class AdaMomentum(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=ada_momentum,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=ada_momentum_torch,
                 ),
             ),

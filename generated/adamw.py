@@ -324,6 +324,7 @@ class AdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adamw,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adamw_torch,
                 ),
             ),

@@ -726,6 +726,7 @@ class AdamW4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adamw4bit_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adamw4bit_1_torch,
                 ),
             ),

@@ -800,6 +800,7 @@ class AdamW8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adamw8bit_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adamw8bit_1_torch,
                 ),
             ),

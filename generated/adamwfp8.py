@@ -659,6 +659,7 @@ class AdamWFp8(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=adamwfp8_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=adamwfp8_1_torch,
                 ),
             ),

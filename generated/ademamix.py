@@ -379,6 +379,7 @@ class AdEMAMix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=ademamix,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=ademamix_torch,
                 ),
             ),

@@ -997,6 +997,7 @@ class AdEMAMix8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=ademamix8bit_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=ademamix8bit_1_torch,
                 ),
             ),

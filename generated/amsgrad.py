@@ -354,6 +354,7 @@ class AMSGrad(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=amsgrad,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=amsgrad_torch,
                 ),
             ),

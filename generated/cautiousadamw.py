@@ -574,6 +574,7 @@ class CautiousAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=5,
                     torch=cautious_adamw_1_torch,
                 ),
                 Finish(
@@ -594,6 +595,7 @@ class CautiousAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=4,
                     torch=cautious_adamw_2_torch,
                 ),
             ),

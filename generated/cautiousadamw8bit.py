@@ -1334,6 +1334,7 @@ class CautiousAdamW8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_adamw8bit_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=5,
                     torch=cautious_adamw8bit_1_torch,
                 ),
                 Finish(
@@ -1354,6 +1355,7 @@ class CautiousAdamW8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_adamw8bit_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=4,
                     torch=cautious_adamw8bit_2_torch,
                 ),
             ),
@@ -1377,6 +1379,7 @@ class CautiousAdamW8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_adamw8bit_3,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=8,
                     torch=cautious_adamw8bit_3_torch,
                 ),
                 Finish(

@@ -338,6 +338,7 @@ class CautiousDecayAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=cautious_decay_adamw,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=cautious_decay_adamw_torch,
                 ),
             ),

@@ -501,6 +501,7 @@ class CautiousLion(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_lion_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=cautious_lion_1_torch,
                 ),
                 Finish(
@@ -521,6 +522,7 @@ class CautiousLion(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_lion_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=5,
                     torch=cautious_lion_2_torch,
                 ),
             ),

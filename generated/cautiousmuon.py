@@ -1498,6 +1498,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_muon_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=5,
                     torch=cautious_muon_1_torch,
                 ),
                 Finish(
@@ -1518,6 +1519,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_muon_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=4,
                     torch=cautious_muon_2_torch,
                 ),
             ),
@@ -1539,6 +1541,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=cautious_muon_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=cautious_muon_3_torch,
                 ),
                 Matrix(
@@ -1556,6 +1559,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_muon_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=cautious_muon_4_torch,
                 ),
                 Finish(
@@ -1576,6 +1580,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_muon_5,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=cautious_muon_5_torch,
                 ),
             ),
@@ -1597,6 +1602,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=cautious_muon_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=cautious_muon_3_torch,
                 ),
                 Matrix(
@@ -1614,6 +1620,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_muon_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=cautious_muon_4_torch,
                 ),
                 Finish(
@@ -1634,6 +1641,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_muon_5,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=cautious_muon_5_torch,
                 ),
             ),
@@ -1654,6 +1662,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=cautious_muon_6,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=cautious_muon_6_torch,
                 ),
                 Matrix(
@@ -1671,6 +1680,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_muon_7,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=cautious_muon_7_torch,
                 ),
                 Finish(
@@ -1691,6 +1701,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_muon_8,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=cautious_muon_8_torch,
                 ),
             ),
@@ -1711,6 +1722,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=cautious_muon_6,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=cautious_muon_6_torch,
                 ),
                 Matrix(
@@ -1728,6 +1740,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=cautious_muon_7,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=cautious_muon_7_torch,
                 ),
                 Finish(
@@ -1748,6 +1761,7 @@ class CautiousMuon(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=cautious_muon_8,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=cautious_muon_8_torch,
                 ),
             ),

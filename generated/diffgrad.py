@@ -349,6 +349,7 @@ class DiffGrad(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=diff_grad,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=diff_grad_torch,
                 ),
             ),

@@ -368,6 +368,7 @@ class EXAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=exadam,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=6,
                     torch=exadam_torch,
                 ),
             ),

@@ -1764,6 +1764,7 @@ class Factor4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=factor4bit_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=2,
                     torch=factor4bit_1_torch,
                 ),
                 Finish(
@@ -1785,6 +1786,7 @@ class Factor4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton=factor4bit_2,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    triton_alive=4,
                     torch=factor4bit_2_torch,
                 ),
             ),
@@ -1805,6 +1807,7 @@ class Factor4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=factor4bit_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=factor4bit_3_torch,
                 ),
             ),
@@ -1829,6 +1832,7 @@ class Factor4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=factor4bit_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=2,
                     torch=factor4bit_4_torch,
                 ),
                 Finish(
@@ -1849,6 +1853,7 @@ class Factor4bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars"),
                     triton=factor4bit_5,
                     triton_tables=("tasks", "pointers", "shapes", "scalars"),
+                    triton_alive=2,
                     torch=factor4bit_5_torch,
                 ),
                 Sweep(

@@ -1265,6 +1265,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=fadam_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=fadam_1_torch,
                 ),
                 Finish(
@@ -1286,6 +1287,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values", "partials"),
                     triton=fadam_2,
                     triton_tables=("tasks", "pointers", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=fadam_2_torch,
                 ),
                 Finish(
@@ -1306,6 +1308,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=fadam_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=5,
                     torch=fadam_3_torch,
                 ),
             ),
@@ -1327,6 +1330,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=fadam_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=fadam_4_torch,
                 ),
                 Finish(
@@ -1348,6 +1352,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values", "partials"),
                     triton=fadam_5,
                     triton_tables=("tasks", "pointers", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=fadam_5_torch,
                 ),
                 Finish(
@@ -1368,6 +1373,7 @@ class FAdam(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=fadam_6,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=5,
                     torch=fadam_6_torch,
                 ),
             ),

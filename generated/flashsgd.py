@@ -868,6 +868,7 @@ class FlashSGD(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=flashsgd_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=3,
                     torch=flashsgd_3_torch,
                 ),
             ),

@@ -493,6 +493,7 @@ class GlobalNormClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=global_norm_clip_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=global_norm_clip_adamw_1_torch,
                 ),
                 Finish(
@@ -513,6 +514,7 @@ class GlobalNormClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals"),
                     triton=global_norm_clip_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "totals"),
+                    triton_alive=4,
                     torch=global_norm_clip_adamw_2_torch,
                 ),
             ),

@@ -1087,6 +1087,7 @@ class LAMB(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=lamb_1_torch,
                 ),
                 Finish(
@@ -1108,6 +1109,7 @@ class LAMB(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals", "partials"),
                     triton=lamb_2,
                     triton_tables=("tasks", "pointers", "scalars", "totals", "partials"),
+                    triton_alive=6,
                     torch=lamb_2_torch,
                 ),
                 Finish(
@@ -1128,6 +1130,7 @@ class LAMB(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lamb_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lamb_3_torch,
                 ),
             ),
@@ -1149,6 +1152,7 @@ class LAMB(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=6,
                     torch=lamb_4_torch,
                 ),
                 Finish(
@@ -1169,6 +1173,7 @@ class LAMB(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lamb_5,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lamb_5_torch,
                 ),
             ),

@@ -2731,6 +2731,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb8bit_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=lamb8bit_1_torch,
                 ),
                 Finish(
@@ -2752,6 +2753,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals", "partials"),
                     triton=lamb8bit_2,
                     triton_tables=("tasks", "pointers", "scalars", "totals", "partials"),
+                    triton_alive=6,
                     torch=lamb8bit_2_torch,
                 ),
                 Finish(
@@ -2772,6 +2774,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lamb8bit_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lamb8bit_3_torch,
                 ),
             ),
@@ -2795,6 +2798,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb8bit_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=lamb8bit_4_torch,
                 ),
                 Finish(
@@ -2816,6 +2820,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals", "partials"),
                     triton=lamb8bit_5,
                     triton_tables=("tasks", "pointers", "scalars", "totals", "partials"),
+                    triton_alive=10,
                     torch=lamb8bit_5_torch,
                 ),
                 Finish(
@@ -2860,6 +2865,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb8bit_7,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=6,
                     torch=lamb8bit_7_torch,
                 ),
                 Finish(
@@ -2880,6 +2886,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lamb8bit_8,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lamb8bit_8_torch,
                 ),
             ),
@@ -2903,6 +2910,7 @@ class LAMB8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lamb8bit_9,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=10,
                     torch=lamb8bit_9_torch,
                 ),
                 Finish(

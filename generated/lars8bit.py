@@ -2191,6 +2191,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lars8bit_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=lars8bit_1_torch,
                 ),
                 Finish(
@@ -2211,6 +2212,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lars8bit_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lars8bit_2_torch,
                 ),
             ),
@@ -2231,6 +2233,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lars8bit_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=lars8bit_1_torch,
                 ),
                 Finish(
@@ -2251,6 +2254,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=lars8bit_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=lars8bit_3_torch,
                 ),
             ),
@@ -2272,6 +2276,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lars8bit_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=lars8bit_4_torch,
                 ),
                 Finish(
@@ -2315,6 +2320,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=lars8bit_4,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=lars8bit_4_torch,
                 ),
                 Finish(
@@ -2356,6 +2362,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=lars8bit_7,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=3,
                     torch=lars8bit_7_torch,
                 ),
             ),
@@ -2375,6 +2382,7 @@ class LARS8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=lars8bit_8,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=3,
                     torch=lars8bit_8_torch,
                 ),
             ),

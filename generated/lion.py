@@ -300,6 +300,7 @@ class Lion(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=lion,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=lion_torch,
                 ),
             ),

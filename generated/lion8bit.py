@@ -615,6 +615,7 @@ class Lion8bit(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=lion8bit_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=4,
                     torch=lion8bit_1_torch,
                 ),
             ),

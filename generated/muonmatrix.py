@@ -609,6 +609,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_1_torch,
                 ),
                 Matrix(
@@ -625,6 +626,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_2,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_2_torch,
                 ),
             ),
@@ -646,6 +648,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_1,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_1_torch,
                 ),
                 Matrix(
@@ -662,6 +665,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_2,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_2_torch,
                 ),
             ),
@@ -682,6 +686,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_3_torch,
                 ),
                 Matrix(
@@ -698,6 +703,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_4,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_4_torch,
                 ),
             ),
@@ -718,6 +724,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_3,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_3_torch,
                 ),
                 Matrix(
@@ -734,6 +741,7 @@ class MuonMatrix(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=muon_matrix_4,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=muon_matrix_4_torch,
                 ),
             ),

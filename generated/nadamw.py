@@ -332,6 +332,7 @@ class NAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=nadamw,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=nadamw_torch,
                 ),
             ),

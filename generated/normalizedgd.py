@@ -271,6 +271,7 @@ class NormalizedGD(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=normalizedgd,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=normalizedgd_torch,
                 ),
             ),

@@ -778,6 +778,7 @@ class PiecewiseAffineAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=piecewise_affine_adamw,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=12,
                     torch=piecewise_affine_adamw_torch,
                 ),
             ),

@@ -688,6 +688,7 @@ class Prodigy(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=prodigy_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=6,
                     torch=prodigy_1_torch,
                 ),
                 Finish(
@@ -713,6 +714,7 @@ class Prodigy(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "totals"),
                     triton=prodigy_2,
                     triton_tables=("tasks", "pointers", "scalars", "totals"),
+                    triton_alive=4,
                     torch=prodigy_2_torch,
                 ),
             ),

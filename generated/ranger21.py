@@ -6462,6 +6462,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_1_torch,
                 ),
                 Finish(
@@ -6494,6 +6495,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_2,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=6,
                     torch=ranger21_2_torch,
                 ),
                 Finish(
@@ -6515,6 +6517,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_3,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=9,
                     torch=ranger21_3_torch,
                 ),
                 Finish(
@@ -6536,6 +6539,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=5,
                     torch=ranger21_4_torch,
                 ),
             ),
@@ -6565,6 +6569,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_5,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_5_torch,
                 ),
                 Finish(
@@ -6597,6 +6602,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_6,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=6,
                     torch=ranger21_6_torch,
                 ),
                 Finish(
@@ -6618,6 +6624,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_7,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=9,
                     torch=ranger21_7_torch,
                 ),
                 Finish(
@@ -6639,6 +6646,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_8,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=4,
                     torch=ranger21_8_torch,
                 ),
             ),
@@ -6668,6 +6676,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_1_torch,
                 ),
                 Finish(
@@ -6700,6 +6709,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_2,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=6,
                     torch=ranger21_2_torch,
                 ),
                 Finish(
@@ -6721,6 +6731,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_9,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=9,
                     torch=ranger21_9_torch,
                 ),
                 Finish(
@@ -6742,6 +6753,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_10,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=5,
                     torch=ranger21_10_torch,
                 ),
             ),
@@ -6771,6 +6783,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_5,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_5_torch,
                 ),
                 Finish(
@@ -6803,6 +6816,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_6,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=6,
                     torch=ranger21_6_torch,
                 ),
                 Finish(
@@ -6824,6 +6838,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_11,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=9,
                     torch=ranger21_11_torch,
                 ),
                 Finish(
@@ -6845,6 +6860,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_12,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=4,
                     torch=ranger21_12_torch,
                 ),
             ),
@@ -6873,6 +6889,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_13,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_13_torch,
                 ),
                 Finish(
@@ -6905,6 +6922,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_14,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=ranger21_14_torch,
                 ),
                 Finish(
@@ -6926,6 +6944,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_15,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=8,
                     torch=ranger21_15_torch,
                 ),
                 Finish(
@@ -6947,6 +6966,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_16,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=5,
                     torch=ranger21_16_torch,
                 ),
             ),
@@ -6975,6 +6995,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_17,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_17_torch,
                 ),
                 Finish(
@@ -7007,6 +7028,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_18,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=ranger21_18_torch,
                 ),
                 Finish(
@@ -7028,6 +7050,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_19,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=8,
                     torch=ranger21_19_torch,
                 ),
                 Finish(
@@ -7049,6 +7072,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_20,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=4,
                     torch=ranger21_20_torch,
                 ),
             ),
@@ -7077,6 +7101,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_13,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_13_torch,
                 ),
                 Finish(
@@ -7109,6 +7134,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_14,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=ranger21_14_torch,
                 ),
                 Finish(
@@ -7130,6 +7156,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_21,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=8,
                     torch=ranger21_21_torch,
                 ),
                 Finish(
@@ -7151,6 +7178,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_22,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=5,
                     torch=ranger21_22_torch,
                 ),
             ),
@@ -7179,6 +7207,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=ranger21_17,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    triton_alive=5,
                     torch=ranger21_17_torch,
                 ),
                 Finish(
@@ -7211,6 +7240,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_18,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=5,
                     torch=ranger21_18_torch,
                 ),
                 Finish(
@@ -7232,6 +7262,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
                     triton=ranger21_23,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values", "partials"),
+                    triton_alive=8,
                     torch=ranger21_23_torch,
                 ),
                 Finish(
@@ -7253,6 +7284,7 @@ class Ranger21(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "totals"),
                     triton=ranger21_24,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "totals"),
+                    triton_alive=4,
                     torch=ranger21_24_torch,
                 ),
             ),

@@ -248,6 +248,7 @@ class SignSGD(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=signsgd,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=2,
                     torch=signsgd_torch,
                 ),
             ),

@@ -276,6 +276,7 @@ class Signum(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=signum,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=3,
                     torch=signum_torch,
                 ),
             ),

@@ -774,6 +774,7 @@ class SpikeClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=spike_clip_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=spike_clip_adamw_1_torch,
                 ),
                 Finish(
@@ -799,6 +800,7 @@ class SpikeClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values", "partials"),
                     triton=spike_clip_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values", "partials"),
+                    triton_alive=2,
                     torch=spike_clip_adamw_2_torch,
                 ),
                 Finish(
@@ -831,6 +833,7 @@ class SpikeClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=spike_clip_adamw_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=4,
                     torch=spike_clip_adamw_3_torch,
                 ),
             ),

@@ -472,6 +472,7 @@ class StableAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=stable_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=stable_adamw_1_torch,
                 ),
                 Finish(
@@ -492,6 +493,7 @@ class StableAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=stable_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=stable_adamw_2_torch,
                 ),
             ),

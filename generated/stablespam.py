@@ -1042,6 +1042,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=stablespam_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=stablespam_1_torch,
                 ),
                 Finish(
@@ -1067,6 +1068,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values", "partials"),
                     triton=stablespam_2,
                     triton_tables=("tasks", "pointers", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=stablespam_2_torch,
                 ),
                 Finish(
@@ -1091,6 +1093,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=stablespam_3,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=4,
                     torch=stablespam_3_torch,
                 ),
             ),
@@ -1115,6 +1118,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=stablespam_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=2,
                     torch=stablespam_1_torch,
                 ),
                 Finish(
@@ -1140,6 +1144,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values", "partials"),
                     triton=stablespam_2,
                     triton_tables=("tasks", "pointers", "scalars", "values", "partials"),
+                    triton_alive=3,
                     torch=stablespam_2_torch,
                 ),
                 Finish(
@@ -1164,6 +1169,7 @@ class StableSPAM(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=stablespam_4,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=5,
                     torch=stablespam_4_torch,
                 ),
             ),

@@ -537,6 +537,7 @@ class SurpriseClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=surprise_clip_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=5,
                     torch=surprise_clip_adamw_1_torch,
                 ),
                 Finish(
@@ -557,6 +558,7 @@ class SurpriseClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=surprise_clip_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=surprise_clip_adamw_2_torch,
                 ),
             ),

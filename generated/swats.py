@@ -545,6 +545,7 @@ class SWATS(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=swats,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=8,
                     torch=swats_torch,
                 ),
                 Finish(

@@ -584,6 +584,7 @@ class TrustRatioAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=trust_ratio_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=6,
                     torch=trust_ratio_adamw_1_torch,
                 ),
                 Finish(
@@ -604,6 +605,7 @@ class TrustRatioAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=trust_ratio_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=trust_ratio_adamw_2_torch,
                 ),
             ),

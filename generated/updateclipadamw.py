@@ -538,6 +538,7 @@ class UpdateClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=update_clip_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=4,
                     torch=update_clip_adamw_1_torch,
                 ),
                 Finish(
@@ -558,6 +559,7 @@ class UpdateClipAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=update_clip_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=3,
                     torch=update_clip_adamw_2_torch,
                 ),
             ),

@@ -547,6 +547,7 @@ class VarianceReductionAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "partials"),
                     triton=variance_reduction_adamw_1,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
+                    triton_alive=3,
                     torch=variance_reduction_adamw_1_torch,
                 ),
                 Finish(
@@ -567,6 +568,7 @@ class VarianceReductionAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars", "values"),
                     triton=variance_reduction_adamw_2,
                     triton_tables=("tasks", "pointers", "scalars", "values"),
+                    triton_alive=5,
                     torch=variance_reduction_adamw_2_torch,
                 ),
             ),

@@ -367,6 +367,7 @@ class WeightEMAAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=weightemaadamw,
                     triton_tables=("tasks", "pointers", "scalars"),
+                    triton_alive=5,
                     torch=weightemaadamw_torch,
                 ),
             ),

@@ -16,10 +16,11 @@ from .dtypes import stored
 from .path import Finish, Matrix, Sweep
 
 # With this many bytes of memory a group is full. Last-level caches have 16 to 36 MB, shared with
-# all else that runs: full groups of small tensors fit with room to spare, and a large tensor, which
-# is a group with at most this much before it, as well as it can. A group costs two barriers; in
-# less than the 50 us that this much memory takes they would show.
+# all else that runs: full groups of small tensors fit with room to spare. A group costs two
+# barriers; in less than the 50 us that this much memory takes they would show. Tensors that no
+# cache holds gain nothing by themselves, so neighbours among them are one group.
 _FULL = 4 << 20
+_HUGE = 32 << 20
 
 
 def groups(bucket: Bucket, steps: Sequence[Sweep | Finish | Matrix]) -> list[slice]:
@@ -36,10 +37,11 @@ def groups(bucket: Bucket, steps: Sequence[Sweep | Finish | Matrix]) -> list[sli
         if stream.level == "element" and stream.name in touched
     )
     found: list[slice] = []
+    sizes = [member.fact.numel * width for member in bucket.members]
     first, size = 0, 0
-    for row, member in enumerate(bucket.members, 1):
-        size += member.fact.numel * width
-        if size >= _FULL or row == count:
+    for row, (own, next_) in enumerate(zip(sizes, [*sizes[1:], 0], strict=True), 1):
+        size += own
+        if row == count or size >= _FULL and not own >= _HUGE <= next_:
             found.append(slice(first, row))
             first, size = row, 0
     return found

@@ -78,7 +78,7 @@ class Layout:
     def run(self) -> None:
         """The step it was made for."""
         for tables, buckets in self._tables:
-            tables.send(changed=True)
+            tables.send()
             for bucket in buckets:
                 bucket.write_moving(self._choices)
         self._run()
@@ -103,7 +103,8 @@ class Layout:
                 member.tensors = _tensors(optimizer, bucket.path, member)
         for tables, buckets in self._tables:
             changes = [self._refresh(bucket, choices, facts, grad_at) for bucket in buckets]
-            tables.send(changed=any(changes))
+            if any(changes) or tables.always:
+                tables.send()
             for bucket in buckets:
                 bucket.write_moving(choices)
         self._run()

@@ -50,8 +50,14 @@ class Tables:
             bucket.pointers, bucket.shapes = tensors[0], tensors[1]
             bucket.scalars = tensors[2].view(torch.float64)
 
-    def send(self, *, changed: bool) -> None:
-        """Bring what was written to the device, if it has `changed` or graphs change it as well."""
+    @property
+    def always(self) -> bool:
+        """Whether to send even what has not changed: a CUDA graph must, and replays of one may have
+        come between."""
+        return is_capturing() or bool(self._sent_by_graphs)
+
+    def send(self) -> None:
+        """Bring what was written to the device."""
         if self._there is self._host:
             return
         if is_capturing():
@@ -59,12 +65,10 @@ class Tables:
                 raise RuntimeError("between two captures of an optimizer there must be a step")
             passing, self._spare = self._spare, None
             self._sent_by_graphs.append(passing)
-        elif changed or self._sent_by_graphs:
+        else:
             passing = self._pinned()
             if self._sent_by_graphs and self._spare is None:
                 self._spare = self._pinned()
-        else:
-            return
         self._there.copy_(passing.copy_(self._host), non_blocking=True)
 
     def _pinned(self) -> Tensor:

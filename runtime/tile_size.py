@@ -13,12 +13,13 @@ store; so aim at twice that. Each thread asks for a tile's worth of each stream 
   float32 32 bytes, in accesses as wide as the widest stream allows. More would cost registers;
   fewer would spend more instructions per element on addresses and loops.
 - It takes 4 where 8 would need more than 64 registers, with which 1,024 threads fit. The compiler
-  counts the values of one element that are alive at once, totals among them; 53 registers are left
-  for those of all its elements and for the tensor's own numbers (AdamW: 8 * 5 + 10), the others hold
-  addresses and counters. With more than four streams 4 values are enough bytes anyway.
-- It takes 2 where even 4 would not fit, in a sweep over cells: totals stay, while a flat sweep's
-  thread can be done with one element before it begins the next. Elements of a column lie apart, and
-  each has an address and a mask of its own: one value there counts as four.
+  counts the values of one element that are alive at once, totals among them; two more are what a
+  tile adds to totals of the sweep. 53 registers are left for all its elements' values and for the
+  tensor's own numbers (AdamW: 8 * 5 + 10), the others hold addresses and counters. With more than
+  four streams 4 values are enough bytes anyway.
+- It takes 2 where they fit and 4 would not, in a sweep over cells: totals stay, while a flat
+  sweep's thread can be done with one element before it begins the next. Elements of a column lie
+  apart, each with addresses of 64 bits of its own: a value and two of them count as five.
 - A thread of AMD's, twice as many to a warp and with twice the registers, takes 4 always.
 - Four warps to a program: small enough that a program's end leaves little idle, and a reduction
   over its threads is short. A cell that is one tile takes one warp for 256 elements, so that its
@@ -68,12 +69,13 @@ def _values(step: Sweep | Finish, warp: int) -> int:
         return 4
     if isinstance(step, Finish):
         return 8
-    alive = step.triton_alive * (4 if step.cell == "cols" else 1)
+    lone = step.cell == "cols"
+    alive = 5 * step.triton_alive if lone else step.triton_alive + 2 * bool(step.partials)
     numbers = len(step.scalars) + len(step.values) + len(step.totals)
     most = 8 if len(step.loads) <= _MOST_STREAMS else 4
     least = 4 if step.cell is None else 2
-    fitting = (n for n in (8, 4, 2) if n <= most and n * alive + numbers <= _REGISTERS)
-    return max(least, next(fitting, least))
+    fitting = (n for n in (8, 4, 2) if least <= n <= most and n * alive + numbers <= _REGISTERS)
+    return next(fitting, 4)
 
 
 def warps_of(step: Sweep | Finish) -> int:

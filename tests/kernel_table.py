@@ -26,6 +26,7 @@ TABLE, PAGE = DOCS / "kernels.json", DOCS / "kernels.md"
 TARGETS = ("sm_80", "sm_90", "sm_100", "gfx942")
 DTYPES = ("float32", "bfloat16")
 COMBINATIONS = [(target, dtype) for target in TARGETS for dtype in DTYPES]
+_SAVED = 50  # kernels compiled between one saving and the next
 
 Figures = dict[str, Any]
 
@@ -97,18 +98,25 @@ def key(subject: Subject, target: str, dtype: str) -> str:
 
 
 def updated(old: Table, made: dict[str, list[Subject]], afresh: bool = False) -> Table:
-    """The table as it should be; compiles what `old` does not have, or everything."""
+    """The table as it should be; compiles what `old` does not have, or everything. What is found is
+    saved now and then, so that a run that is stopped goes on where it was."""
     here = versions()
     known = old.figures if old.versions == here and not afresh else {}
-    new = Table(here)
-    for name, kernels in made.items():
-        new.kernels[name] = {subject.name: subject.fingerprint for subject in kernels}
-        for subject in kernels:
-            for target, dtype in COMBINATIONS:
-                place = key(subject, target, dtype)
-                if place not in new.figures:
-                    found = known.get(place)
-                    new.figures[place] = found or subject.examine(target, dtype).figures
+    wanted = {
+        key(subject, target, dtype): (subject, target, dtype)
+        for target, dtype in COMBINATIONS
+        for kernels in made.values()
+        for subject in kernels
+    }
+    new = Table(here, {name: {s.name: s.fingerprint for s in made[name]} for name in made})
+    new.figures |= {place: known[place] for place in wanted if place in known}
+    missing = [place for place in wanted if place not in new.figures]
+    for count, place in enumerate(missing, 1):
+        subject, target, dtype = wanted[place]
+        new.figures[place] = subject.examine(target, dtype).figures
+        if count % _SAVED == 0:
+            TABLE.write_text(new.text(), encoding="utf-8")
+            print(f"{count} of {len(missing)} kernels compiled")
     return new
 
 

@@ -226,9 +226,9 @@ def test_what_a_graph_sends_stays_as_it_was(graph: Graph) -> None:
     table = tables.Tables(torch.device("meta"), [bucket], capturable=True)
     bucket.addresses[:], spare = 1, table._spare
     with graph:
-        table.send(changed=False)
+        table.send()
         with pytest.raises(RuntimeError, match="between two captures"):
-            table.send(changed=False)
+            table.send()
     (kept,) = table._sent_by_graphs
     assert kept is spare  # while a graph is captured no memory may be pinned
     assert kept[0] == 1
@@ -236,10 +236,11 @@ def test_what_a_graph_sends_stays_as_it_was(graph: Graph) -> None:
     before = len(graph.actions)
     with graph:
         graph.on = False  # a step beside the graph, written down all the same
-        table.send(changed=False)
+        assert table.always
+        table.send()
     assert len(graph.actions) > before and kept[0] == 1
     with graph:
-        table.send(changed=False)
+        table.send()
     assert [int(sent[0]) for sent in table._sent_by_graphs] == [1, 2]
 
 

@@ -33,8 +33,8 @@ def test_the_cost_of_adamw() -> None:
 
 
 def test_only_elements_count() -> None:
-    (one,) = costs(plan(load("LAMB"))[0])
-    assert one.passes == 2 and one.bytes == 40.0
+    unclipped = min(costs(plan(load("LAMB"))[0]), key=lambda path: path.bytes)
+    assert unclipped.passes == 2 and unclipped.bytes == 40.0
     text = SPHERE.replace("r = norm", "r = exp(tanh(norm(param))) * norm")
     slow = [costs(plan(load(spec))[0])[0].slow for spec in (SPHERE, text)]
     assert slow[0] == slow[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -15,20 +16,16 @@ pytest.importorskip("triton", reason="Triton has no wheel for this platform")
 
 import kernel_table as tables
 from kernel_table import COMBINATIONS, DTYPES, PAGE, TABLE, TARGETS, Figures, Table, key, worse
+from kernels_over import OVER, far
 
 from stepc.cli.machine import Subject, subjects
 from stepc.compiler import budget
 from stepc.compiler.assembly import assemble
 from stepc.compiler.audit import audit
+from stepc.compiler.loops import innermost
+from stepc.compiler.machine_code import ptx
 from stepc.compiler.plan import Finish, Plan, Sweep, width
 from stepc.compiler.schedule import traffic
-
-OVER = {
-    (name, target, dtype)
-    for name in ("adamw8bit_2", "lion8bit_2")
-    for target, dtype in COMBINATIONS
-}
-"""Kernels that may be over their budget: the arithmetic of the dynamic map's codes."""
 
 COMMITTED = Table.committed()
 _DIFFERENT = f"the table was made by {COMMITTED.versions}, here is {tables.versions()}"
@@ -120,10 +117,33 @@ def test_kernels_stay_inside_their_budgets(target: str, dtype: str) -> None:
         known = COMMITTED.figures.get(key(subject, target, dtype))
         if known:  # what is new is reported by the test above
             found[subject.name] = subject.excess(known, target, dtype)
-    over = {name: what for name, what in found.items() if what}
-    allowed = {name for name, *place in OVER if place == [target, dtype]}
-    assert {name: what for name, what in over.items() if name not in allowed} == {}
-    assert allowed <= set(over), "no longer over budget"
+    allowed = {name: most for kernels in OVER.values() for name, most in kernels.items()}
+    beyond = {
+        name: what
+        for name, what in found.items()
+        if any(figure not in allowed.get(name, {}) for figure in what)
+    }
+    assert beyond == {}
+
+
+def test_exceptions_are_as_written() -> None:
+    """How far each kernel of `kernels_over.py` exceeds its budget, on the target and with the dtype
+    where it does most: no further, and not less."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    complete = True
+    for _, subject in every():
+        for target, dtype in COMBINATIONS:
+            known = COMMITTED.figures.get(key(subject, target, dtype))
+            complete &= known is not None
+            for figure in subject.excess(known, target, dtype) if known else ():
+                found.setdefault(subject.name, {}).setdefault(figure, []).append(known[figure])
+    if not complete:
+        pytest.skip("the table is not current")
+    measured = {
+        name: {figure: far(figure, values) for figure, values in what.items()}
+        for name, what in found.items()
+    }
+    assert measured == {name: most for kernels in OVER.values() for name, most in kernels.items()}
 
 
 @pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
@@ -150,7 +170,7 @@ def test_a_thread_moves_16_bytes_of_every_stream(dtype: str) -> None:
             sizes = {width(stream, dtype) for stream in moved}
             narrowest = min(map(int, [*found["loads"], *found["stores"]]))
             assert narrowest >= (16 if len(sizes) == 1 else 8), subject.name
-            crowded = len(step.loads) > 4
+            crowded = subject.each("sm_90") < 8
             assert subject.each("sm_90") * min(sizes) >= (8 if crowded else 16), subject.name
 
 
@@ -229,3 +249,32 @@ def test_a_global_norm_reads_the_gradient_once_and_writes_nothing() -> None:
     assert [stream.name for stream in first.loads] == ["grad"]
     assert first.stores == ()
     assert [partial.kind for partial in first.partials] == ["sum"]
+
+
+def test_a_loop_may_be_written_tail_first() -> None:
+    """Where LLVM puts a loop's end before its head, as it does when the body branches."""
+    text = """
+    bra.uni $L__BB0_2;
+$L__BB0_1:
+    st.global.v4.b32 [ %rd1 + 0 ], { %r1, %r2, %r3, %r4 };
+    @%p1 bra $L__BB0_2;
+    bra.uni $L__BB0_4;
+$L__BB0_2:
+    ld.global.v4.b32 { %r1, %r2, %r3, %r4 }, [ %rd1 + 0 ];
+    @%p2 bra $L__BB0_1;
+    bra.uni $L__BB0_1;
+$L__BB0_4:
+    st.global.b32 [ %rd2 + 0 ], { %r1 };
+"""
+    (loop,) = innermost(ptx(text))
+    assert (sum(op.load for op in loop), sum(op.store for op in loop)) == (16, 16)
+
+
+def test_values_alive_at_once() -> None:
+    """Of AdamW four streams and one line's result; of SGDP's row also the sums over it."""
+    (adamw,) = prebuilt()["AdamW"]
+    assert adamw.launched.triton_alive == 5
+    assert adamw.each("sm_90") == 8
+    alive = {s.name: s.launched.triton_alive for s in prebuilt()["SGDP"]}
+    assert alive["sgdp_7"] == 12
+    assert {s.name: s.each("sm_90") for s in prebuilt()["SGDP"]}["sgdp_7"] == 2

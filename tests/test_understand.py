@@ -304,7 +304,7 @@ def test_a_route_binds_and_joins_hypers() -> None:
         "        else      -> AdamW(lr = 2 * lr_1d, betas = (0.9, 0.95))\n"
     )
     assert [one.name for one in model.hypers] == [
-        "lr_1d", "lr", "betas", "eps", "weight_decay", "floor", "adamw_betas",
+        "lr_1d", "lr", "betas", "eps", "weight_decay", "normaliser", "floor", "adamw_betas",
     ]  # fmt: skip
     first, second = model.route
     assert dict(second.bindings).keys() == {"lr", "beta1", "beta2", "eps", "weight_decay"}

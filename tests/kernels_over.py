@@ -1,0 +1,115 @@
+"""Kernels of which some figure exceeds its budget (compiler/budget.py), why, and by how much.
+
+    OVER["why"]["kernel"]["registers"]   the figure where it is furthest from its budget
+
+`test_kernels.py` refuses a kernel that is not here, goes further, or does so no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def far(figure: str, values: Sequence[Any]) -> float:
+    """The value furthest from the budget; of accesses, the narrowest width."""
+    if figure in ("loads", "stores"):
+        return min(int(width) for counts in values for width in counts)
+    return min(values) if figure == "flight" else max(values)
+
+
+OVER: dict[str, dict[str, dict[str, float]]] = {
+    "Codes of a state are many instructions for few bytes, and their arithmetic holds many numbers.": {
+        "adagrad8bit_3": {"instructions": 67.0, "registers": 65},
+        "adagrad8bit_4": {"registers": 80, "instructions": 86.2},
+        "adam8bit_2": {"registers": 142, "instructions": 150.0},
+        "adamw4bit_2": {"registers": 88, "bytes": 19.0, "instructions": 130.0},
+        "adamw8bit_2": {"registers": 111, "instructions": 146.8},
+        "adamwfp8_2": {"registers": 120, "instructions": 106.8},
+        "ademamix8bit_2": {"registers": 143, "instructions": 210.5},
+        "cautious_adamw8bit_3": {"instructions": 85.2, "special": 4.0},
+        "cautious_adamw8bit_4": {"registers": 109, "instructions": 163.5},
+        "factor4bit_6": {"registers": 120, "bytes": 23.5, "instructions": 265.0, "special": 12.2},
+        "factor4bit_7": {"registers": 88, "bytes": 19.0, "instructions": 130.0},
+        "flash_adamw": {"registers": 80, "instructions": 144.2, "special": 12.5},
+        "flash_lion": {"registers": 118, "instructions": 108.0, "special": 8.2},
+        "flashsgd_1": {"registers": 80, "instructions": 99.8, "special": 8.2},
+        "flashsgd_2": {"registers": 95, "instructions": 99.5, "special": 8.2},
+        "lamb8bit_10": {"registers": 110, "instructions": 145.8},
+        "lamb8bit_5": {"instructions": 91.8, "special": 5.0},
+        "lamb8bit_6": {"registers": 128, "instructions": 157.8},
+        "lamb8bit_9": {"instructions": 87.5},
+        "lars8bit_10": {"registers": 79, "instructions": 69.5},
+        "lars8bit_5": {"registers": 72, "instructions": 74.5},
+        "lars8bit_6": {"registers": 80, "instructions": 73.5},
+        "lars8bit_9": {"registers": 85, "instructions": 71.5},
+        "lion8bit_2": {"registers": 86, "instructions": 76.2},
+        "rmsprop8bit_5": {"registers": 77},
+        "rmsprop8bit_6": {"registers": 80, "instructions": 146.2},
+        "rmsprop8bit_7": {"registers": 80, "instructions": 87.8},
+        "sgd8bit_2": {"registers": 72, "instructions": 73.2},
+        "sgd8bit_4": {"registers": 72, "instructions": 73.2},
+    },
+    "Columns: the masked loop over the last columns is counted beside the full one, each element has an address.": {
+        "adafactor_11": {"bytes": 22.0, "instructions": 99.0, "special": 5.2, "loads": 2},
+        "adafactor_2": {"bytes": 22.0, "instructions": 99.0, "special": 5.2, "loads": 2},
+        "adafactor_5": {"bytes": 22.0, "instructions": 99.0, "special": 5.2, "loads": 2},
+        "adafactor_8": {"bytes": 22.0, "instructions": 99.0, "special": 5.2, "loads": 2},
+        "coupled_adam_1": {"bytes": 48.0, "loads": 2, "stores": 2, "instructions": 81.1},
+        "factor4bit_2": {"registers": 96, "bytes": 54.0, "instructions": 177.5, "loads": 2, "stores": 2},
+        "factor4bit_5": {"bytes": 8.0, "loads": 2, "flight": 18720, "instructions": 18.8},
+    },
+    "The row and column of every element take integer divisions.": {
+        "adafactor_12": {"instructions": 117.2, "special": 5.2},
+        "adafactor_3": {"instructions": 121.0},
+        "adafactor_6": {"instructions": 121.0},
+        "adafactor_9": {"instructions": 117.2, "special": 5.2},
+        "adamp_2": {"instructions": 92.5},
+        "adamp_5": {"instructions": 87.5},
+        "ranger21_14": {"instructions": 86.2, "special": 2.5},
+        "ranger21_18": {"instructions": 86.2, "special": 2.5},
+        "ranger21_2": {"instructions": 90.2, "special": 2.5},
+        "ranger21_6": {"instructions": 90.2, "special": 2.5},
+        "sgdp_2": {"instructions": 76.0},
+        "sgdp_5": {"instructions": 74.2},
+        "sgdp_8": {"instructions": 76.2},
+    },
+    "What the spec says takes more arithmetic than its bytes take time.": {
+        "classp_3": {"instructions": 95.5},
+        "fadam_5": {"instructions": 63.0},
+        "lionk_4": {"instructions": 42.0},
+        "piecewise_affine_adamw": {"instructions": 344.8, "registers": 155, "special": 16.0},
+        "spike_clip_adamw_2": {"instructions": 18.5},
+        "stablespam_2": {"instructions": 18.5},
+    },
+    "Few bytes are read, in 16 bits, so that little is in flight on some device.": {
+        "factor4bit_1": {"flight": 21840},
+        "factor4bit_4": {"flight": 21840},
+        "fadam_1": {"flight": 21840},
+        "fadam_4": {"flight": 21840},
+        "global_norm_clip_adamw_1": {"flight": 21840},
+        "lamb8bit_1": {"flight": 21840},
+        "lamb8bit_4": {"flight": 21840},
+        "lamb_1": {"flight": 21840},
+        "sgdp_7": {"flight": 16384, "instructions": 20.0},
+        "spike_clip_adamw_1": {"flight": 21840},
+        "stablespam_1": {"flight": 21840},
+    },
+    "ptxas keeps a register in memory outside the loops over elements, or unrolls them further than it should.": {
+        "ranger21_1": {"spills": 3, "stack": 8, "instructions": 42.2},
+        "ranger21_12": {"registers": 72, "instructions": 72.6},
+        "ranger21_13": {"spills": 3, "stack": 8, "instructions": 24.0},
+        "ranger21_17": {"spills": 3, "stack": 8, "instructions": 24.0},
+        "ranger21_20": {"registers": 72, "instructions": 72.6},
+        "ranger21_24": {"registers": 72, "instructions": 72.6},
+        "ranger21_5": {"spills": 3, "stack": 8, "instructions": 42.2},
+        "ranger21_8": {"registers": 72, "instructions": 72.6},
+        "sgdp_4": {"spills": 6, "stack": 8},
+    },
+    "Eight streams, each with its addresses, and five flags.": {
+        "adamcm_2": {"registers": 93},
+    },
+    "Three streams of 1, 2 and 4 bytes: Triton lays them out anew through shared memory.": {
+        "flashsgd_3": {"shared": 4096, "barriers": 4, "instructions": 34.9},
+    },
+}
