@@ -15,11 +15,11 @@ store; so aim at twice that. Each thread asks for a tile's worth of each stream 
 - It takes 4 where 8 would need more than 64 registers, with which 1,024 threads fit. The compiler
   counts the values of one element that are alive at once, totals among them; two more are what a
   tile adds to totals of the sweep. 53 registers are left for all its elements' values and for the
-  tensor's own numbers (AdamW: 8 * 5 + 10), the others hold addresses and counters. With more than
+  tensor's own numbers (AdamW: 8 * 4 + 10), the others hold addresses and counters. With more than
   four streams 4 values are enough bytes anyway.
 - It takes 2 where they fit and 4 would not, in a sweep over cells: totals stay, while a flat
   sweep's thread can be done with one element before it begins the next. Elements of a column lie
-  apart, each with addresses of 64 bits of its own: a value and two of them count as five.
+  apart: a value there, its mask and two addresses of 64 bits count as six.
 - A thread of AMD's, twice as many to a warp and with twice the registers, takes 4 always.
 - Four warps to a program: small enough that a program's end leaves little idle, and a reduction
   over its threads is short. A cell that is one tile takes one warp for 256 elements, so that its
@@ -70,7 +70,7 @@ def _values(step: Sweep | Finish, warp: int) -> int:
     if isinstance(step, Finish):
         return 8
     lone = step.cell == "cols"
-    alive = 5 * step.triton_alive if lone else step.triton_alive + 2 * bool(step.partials)
+    alive = 6 * step.triton_alive if lone else step.triton_alive + 2 * bool(step.partials)
     numbers = len(step.scalars) + len(step.values) + len(step.totals)
     most = 8 if len(step.loads) <= _MOST_STREAMS else 4
     least = 4 if step.cell is None else 2

@@ -166,11 +166,13 @@ def test_a_thread_moves_16_bytes_of_every_stream(dtype: str) -> None:
         step = subject.step
         if isinstance(step, Sweep) and step.cell is None and not step.partials:
             found = figures(subject, "sm_90", dtype)
-            moved = [s for s in budget.accesses(subject.plan, step) if s.level.kind == "element"]
+            moved = budget.accesses(subject.plan, step)
+            if any(stream.level.kind != "element" for stream in moved):
+                continue  # it gathers a number of each element's row or column
             sizes = {width(stream, dtype) for stream in moved}
             narrowest = min(map(int, [*found["loads"], *found["stores"]]))
             assert narrowest >= (16 if len(sizes) == 1 else 8), subject.name
-            crowded = subject.each("sm_90") < 8
+            crowded = subject.each("sm_90") < 8 or min(sizes) < 2  # codes of a byte
             assert subject.each("sm_90") * min(sizes) >= (8 if crowded else 16), subject.name
 
 
@@ -271,10 +273,10 @@ $L__BB0_4:
 
 
 def test_values_alive_at_once() -> None:
-    """Of AdamW four streams and one line's result; of SGDP's row also the sums over it."""
+    """Of AdamW four streams; of SGDP's row also the sums over it."""
     (adamw,) = prebuilt()["AdamW"]
-    assert adamw.launched.triton_alive == 5
+    assert adamw.launched.triton_alive == 4
     assert adamw.each("sm_90") == 8
-    alive = {s.name: s.launched.triton_alive for s in prebuilt()["SGDP"]}
-    assert alive["sgdp_7"] == 12
-    assert {s.name: s.each("sm_90") for s in prebuilt()["SGDP"]}["sgdp_7"] == 2
+    (row,) = (s for s in prebuilt()["SGDP"] if s.name == "sgdp_7")
+    assert row.launched.triton_alive == 12
+    assert row.each("sm_90") == 2

@@ -1,6 +1,6 @@
 """How many values of one element a thread holds at once, which decides how many elements it takes.
 
-    AdamW   5:  param, grad, m, v, and the direction, in the line that computes it
+    AdamW   4:  param, grad, m, v; what is computed takes the place of what was read last
     SGDP   12:  eight sums over a row, two of its streams, and two products
 
 Counted over the lines as they stand: a round's loads come first, and a value lives from its line to
