@@ -41,7 +41,7 @@ def groups(bucket: Bucket, steps: Sequence[Sweep | Finish | Matrix]) -> list[sli
     first, size = 0, 0
     for row, (own, next_) in enumerate(zip(sizes, [*sizes[1:], 0], strict=True), 1):
         size += own
-        if row == count or size >= _FULL and not own >= _HUGE <= next_:
+        if row == count or (size >= _FULL and not own >= _HUGE <= next_):
             found.append(slice(first, row))
             first, size = row, 0
     return found

@@ -97,6 +97,8 @@ def numbers(hypers: Sequence[Hyper], group: Mapping[str, Any]) -> dict[str, Any]
 
 def _number(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
+        if value.numel() != 1:
+            raise ValueError(f"Tensor lr must be 1-element, not of shape {tuple(value.shape)}")
         return value.item()
     if isinstance(value, (tuple, list)):
         return tuple(map(_number, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

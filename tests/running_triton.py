@@ -328,7 +328,7 @@ def _error(found: np.ndarray, truth: np.ndarray, least: float = 1e-12) -> float:
 # ---------------------------------------------------------------- optimizers
 
 WEIGHTS = {"layers.0.attn.q_proj.weight": (24, 32), "embed.weight": (70, 67), "norm.bias": (45,)}
-ARGUMENTS = {"AdamMini": {"num_heads": 4}}
+ARGUMENTS = {"AdamMini": {"num_heads": 4}, "Ranger21": {"total": 20}}
 MATRICES_ONLY = {"MuonMatrix"}
 STEPS = 3
 

@@ -43,7 +43,11 @@ LATE = {
     "runtime": {"torch", "triton"},  # triton is absent on many machines
     "compiler": {"triton"},
     "benchmarks": {"matplotlib"},  # only pictures need it
-    "cli": {".demo", "safetensors", "torch"},  # matplotlib; where one is installed; names and shapes
+    "cli": {
+        ".demo",
+        "safetensors",
+        "torch",
+    },  # matplotlib; where one is installed; names and shapes
     "": {"importlib"},
 }
 

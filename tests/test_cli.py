@@ -55,7 +55,7 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_nothing_said_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys)
     assert code == 0
-    assert all(f"    {command} " in out for command in COMMANDS)
+    assert all(re.search(rf"^    {command}\s", out, re.M) for command in COMMANDS)
 
 
 def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_new_makes_a_spec_without_mistakes(
     code, out, _ = run(capsys, "new", "my_own.opt", "--from", base)
     assert (code, out.split(",")[0].split()[-1]) == (0, "MyOwn")
     text = (folder / "my_own.opt").read_text()
-    assert text.count("# ") > 5
+    assert text.count("# ") >= 5
     code, out, _ = run(capsys, "check", "my_own.opt")
     assert code == 0, out
 

