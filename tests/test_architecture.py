@@ -187,3 +187,11 @@ def test_light_commands_do_not_wait_for_torch(
 ) -> None:
     monkeypatch.chdir(ROOT)
     assert fresh(LIGHT.format(arguments=arguments))
+
+
+def test_every_package_is_shipped() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for room in ROOMS:
+        for path in ROOT.glob(f"{room}/**/__init__.py"):
+            name = ".".join(("stepc", *path.parent.relative_to(ROOT).parts))
+            assert f'"{name}"' in text, f"pyproject.toml does not list {name}"
