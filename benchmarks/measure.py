@@ -50,7 +50,7 @@ def work(optimizer: CompiledOptimizer) -> Work:
 
     optimizer._forget()  # pyright: ignore[reportPrivateUsage] - else it repeats what it did before
     with patch.object(Family, "__init__", watched):
-        optimizer.step()
+        optimizer.step(loss=1.0 if optimizer.reads_loss else None)
     moved, launches, products = 0, 0, False
     for bucket in buckets:
         for step in bucket.path.steps:

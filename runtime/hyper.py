@@ -19,7 +19,10 @@ def fill(hypers: Sequence[Hyper], group: dict[str, Any]) -> None:
     """Compute the hypers that are derived from others and were not given."""
     for hyper in hypers:
         if hyper.derived is not None and group[hyper.name] is None:
-            group[hyper.name] = hyper.derived(numbers(hypers, group))
+            try:
+                group[hyper.name] = hyper.derived(numbers(hypers, group))
+            except (ArithmeticError, ValueError):
+                continue  # another is out of its bounds, as `check` will say
 
 
 def check(hypers: Sequence[Hyper], group: Mapping[str, Any], optimizer: str) -> None:

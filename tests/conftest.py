@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from exceptions import EXCEPTIONS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -56,3 +57,10 @@ class Case:
 def case(request: pytest.FixtureRequest) -> Case:
     """The case whose path is the test's (indirect) parameter."""
     return Case(request.param, request.config.getoption("--update"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is known not to hold, with the reason."""
+    for item in items:
+        if item.name in EXCEPTIONS:
+            item.add_marker(pytest.mark.xfail(reason=EXCEPTIONS[item.name], strict=False))
