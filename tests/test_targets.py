@@ -44,7 +44,7 @@ STEPS = 5
 
 
 def hypers_of(cls: type[CompiledOptimizer]) -> dict[str, Any]:
-    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (For SGDP lr * decay
+    """Hypers that leave nothing out: a large rate and decay, required ones at 1. (SGDP's lr * decay
     is such that no bfloat16 number times 1 - lr * decay lies half way between two.)"""
     names = {hyper.name for hyper in cls.hypers}
     decay = 0.11 if cls.__name__ == "SGDP" else 0.1
