@@ -113,7 +113,7 @@ def updated(old: Table, made: dict[str, list[Subject]], afresh: bool = False) ->
     missing = [place for place in wanted if place not in new.figures]
     for count, place in enumerate(missing, 1):
         subject, target, dtype = wanted[place]
-        new.figures[place] = subject.examine(target, dtype).figures
+        new.figures[place] = {**_NOTHING, **subject.examine(target, dtype).figures}
         if count % _SAVED == 0:
             TABLE.write_text(new.text(), encoding="utf-8")
             print(f"{count} of {len(missing)} kernels compiled")
