@@ -4,8 +4,9 @@
 
 Tensors of eight numbers, and new gradients before every step, as after `zero_grad()`. Our kernels
 are not launched (a stub stands in the launcher's place); torch's are, for it has no such place, but
-they have next to nothing to do. The two take turns, and medians are of the same rounds; time is the
-thread's own, so that a busy machine disturbs it less.
+they have next to nothing to do. The two take turns, a few steps each, of which the first ones, whose
+memory the other has driven out of the caches, do not count. Time is the thread's own, so that a
+busy machine disturbs it less.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .. import generated
 from ..runtime.c import Library
 
 COUNTS = (10, 300, 1000, 10_000)
-_ROUNDS = 25
+_TURNS, _STEPS, _COLD = 8, 6, 2  # steps in a turn, and how many of them do not count
 
 
 def measure(make: Any, rival: Any, count: int) -> tuple[float, float]:
@@ -35,14 +36,15 @@ def measure(make: Any, rival: Any, count: int) -> tuple[float, float]:
         for side in (make, rival):
             params = [Parameter(torch.ones(2, 4)) for _ in range(count)]
             sides.append((side(params), params))
-        for round_ in range(_ROUNDS + 4):
+        for turn in range(_TURNS):
             for (optimizer, params), kept in zip(sides, times, strict=True):
-                for param in params:
-                    param.grad = torch.ones(2, 4)
-                start = time.thread_time()
-                optimizer.step()
-                if round_ >= 4:
-                    kept.append(time.thread_time() - start)
+                for number in range(_STEPS):
+                    for param in params:
+                        param.grad = torch.ones(2, 4)
+                    start = time.thread_time()
+                    optimizer.step()
+                    if turn and number >= _COLD:
+                        kept.append(time.thread_time() - start)
     ours, theirs = (statistics.median(kept) * 1e6 for kept in times)
     return ours, theirs
 

@@ -9,7 +9,7 @@ them and the same numbers on the host. So as long as they step together they sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -162,15 +162,11 @@ def _answer(
         raise ValueError(f"{fact}: a number of this step does not exist: {error}") from error
 
 
-def settle(
-    optimizer: CompiledOptimizer,
-    cohort: Cohort,
-    choice: Choice,
-    states: Sequence[dict[str, Any]],
-) -> dict[str, Any]:
-    """Count the step, and keep what `host` computed; returns the numbers that each tensor's state
-    has now. A number on a device is written where it lies."""
+def settle(optimizer: CompiledOptimizer, cohort: Cohort, choice: Choice) -> dict[str, Any]:
+    """Count the step, and keep what `host` computed for groups; returns the numbers that each
+    tensor's state is to hold. A number on a device is written where it lies."""
     group, first = optimizer.param_groups[cohort.place], optimizer.param_groups[0]
+    state = optimizer.state[cohort.params[0]]
     new: dict[str, Any] = {}
     if choice is NOTHING or optimizer.paths[choice.path].counts:
         new["step"] = cohort.fact.t
@@ -184,11 +180,9 @@ def settle(
                 new[name] = value
     for name, value in list(new.items()):
         if isinstance(value, Tensor):
-            new.pop(name)
-            value = value.clone()
-            if isinstance(held := states[0].get(name), Tensor):
+            if isinstance(held := state.get(name), Tensor):
                 held.copy_(value)
-                continue
-        for state in states:
-            state[name] = value
+                del new[name]
+            else:
+                new[name] = value.clone()
     return new

@@ -10,9 +10,8 @@ new. Whatever else changes makes a new scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,40 +71,33 @@ class Scene:
             layout = Layout(optimizer, self._entries, self._cohorts, choices, self._kept)
             self._settle_first(optimizer, choices)
             layout.run()
+            if self.params:
+                torch.autograd.graph.increment_version(self.params)
             self._watch = None
             if will_repeat and layout.is_repeatable:
                 self._remember(optimizer, way, layout)
         else:
             grad_at = self._watch.grad_at[self._with_grad]
-            self._settle(optimizer, choices, self._watch)
+            settled = map(partial(settle, optimizer), self._cohorts, choices)
+            self._watch.count(optimizer.state, settled)
             layout.run_again(optimizer, choices, self._facts, grad_at)
             if capture.is_capturing():
                 optimizer.held_by_graphs.append(layout)
-        if self.params:
-            torch.autograd.graph.increment_version(self.params)
 
     # ------------------------------------------------------------ numbers in states
 
     def _settle_first(self, optimizer: CompiledOptimizer, choices: Sequence[Choice]) -> None:
         for cohort, choice in zip(self._cohorts, choices, strict=True):
+            new = settle(optimizer, cohort, choice)
             states = [optimizer.state[param] for param in cohort.params]
-            settle(optimizer, cohort, choice, states)
+            for state in states:
+                state.update(new)
             for name in ("step", *optimizer.host_states):  # equal numbers become one object
                 if name in states[0]:
                     value = states[0][name]
                     for state in states:
                         state[name] = value
         capture.place(optimizer, self._cohorts)
-
-    def _settle(
-        self, optimizer: CompiledOptimizer, choices: Sequence[Choice], watch: Watch
-    ) -> None:
-        everything = tuple(optimizer.state.values())
-        for number, choice in enumerate(choices):
-            states = self._picks[number](everything)
-            new = settle(optimizer, self._cohorts[number], choice, states)
-            for name, value in new.items():
-                watch.expect(number, name, value)
 
     # ------------------------------------------------------------ what is remembered
 
@@ -121,12 +113,11 @@ class Scene:
         cohort_of = {entry.param: entry.cohort for entry in self._entries}
         place_of = {param: place for place, param in enumerate(params)}
         self._with_grad = np.array([place_of[param] for param in self.params], dtype=np.int64)
-        row = {param: place for place, param in enumerate(optimizer.state)}
-        self._picks = [_pick([row[p] for p in cohort.params]) for cohort in self._cohorts]
         self._shared = _shared(optimizer)
         try:
             groups, state = optimizer.param_groups, optimizer.state
-            watch = Watch(found, groups, state, cohort_of, self._aligned)
+            counted = ("step", *optimizer.host_states)
+            watch = Watch(found, groups, state, cohort_of, self._aligned, counted)
         except OSError:  # a kind of tensor that `look` does not see as Python does
             return
         if watch.same(optimizer.param_groups, optimizer.state):
@@ -136,13 +127,6 @@ class Scene:
 def _told(group: Mapping[str, Any]) -> list[object]:
     """What a group says of its tensors, besides hypers."""
     return [group.get("role", ""), group["capturable"]]
-
-
-def _pick(places: list[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A function that picks the items at these places."""
-    if len(places) == 1:
-        return lambda items: (items[places[0]],)
-    return itemgetter(*places)
 
 
 def _shared(optimizer: CompiledOptimizer) -> list[object]:

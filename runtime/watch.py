@@ -8,7 +8,8 @@ reference to a state is kept, so states that somebody moves away are freed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from .look import AHEAD, HINTS, NO_HINTS, Looker, hints, pointer
 
 
 class Watch:
-    """What a step found. `grad_at` says where gradients lie after `same` has looked, in the order
-    of all parameters."""
+    """What a step found; `counted` are the names of numbers that steps change. `grad_at` says where
+    gradients lie after `same` has looked, in the order of all parameters."""
 
     def __init__(
         self,
@@ -29,12 +30,15 @@ class Watch:
         state: Mapping[Tensor, dict[str, Any]],
         cohort_of: Mapping[Tensor, int],
         aligned: set[Tensor],
+        counted: Collection[str],
     ) -> None:
         self._looker = looker
         self._forms: dict[object, int] = {}  # what Python sees of a form -> its place in the table
         self._table: list[int] = []
         self._params = [param for group in groups for param in group["params"]]
         items, entries = self._items(state, cohort_of)
+        cohorts = max(cohort_of.values(), default=-1) + 1
+        firsts, numbers = self._counted(counted, cohorts)
         grads = [param.grad for param in self._params]
         params = self._params
         columns = {
@@ -50,6 +54,8 @@ class Watch:
             "entries": entries,
             "items": items,
             "slots": self._slots,
+            "first_number": firsts,
+            "numbers": numbers,
             "forms": _numbers(self._table),
         }
         self.grad_at = columns["grad_at"]
@@ -66,13 +72,15 @@ class Watch:
         self._objects: list[object] = []  # likewise: numbers, and whatever else is no tensor
         self._places: dict[tuple[int, str], int] = {}
         items: list[tuple[int, ...]] = []
-        entries: list[tuple[int, int, int]] = []
+        entries: list[tuple[int, ...]] = []
         for param, found in state.items():
             cohort = cohort_of.get(param)
             if cohort is None:
-                entries.append((id(param), 0, -1))
+                entries.append((id(param), 0, -1, 0, *NO_HINTS))
                 continue
-            entries.append((id(param), len(items), len(found)))
+            entries.append(
+                (id(param), len(items), len(found), cohort, *self._looker.hints(param, found))
+            )
             for key, value in found.items():
                 self._keys.append(key)
                 if isinstance(value, Tensor):
@@ -81,7 +89,7 @@ class Watch:
                 else:
                     items.append((id(key), -1, self._place(cohort, key, value), *NO_HINTS))
         self._slots = _numbers(map(id, self._objects))
-        return _padded(items, 3 + HINTS), _numbers(entries).reshape(-1, 3)
+        return _padded(items, 3 + HINTS), _padded(entries, 4 + HINTS)
 
     def _place(self, cohort: int, key: str, value: object) -> int:
         """The slot of a number: one for a cohort, if its tensors hold the same object."""
@@ -91,11 +99,24 @@ class Watch:
         self._objects.append(value)
         return len(self._objects) - 1
 
-    def expect(self, cohort: int, key: str, value: object) -> None:
-        """A number that the tensors of a cohort hold from now on."""
-        place = self._places[cohort, key]
-        self._objects[place] = value
-        self._slots[place] = id(value)
+    def _counted(self, names: Collection[str], cohorts: int) -> tuple[Numbers, Numbers]:
+        """By cohort, which of its slots belong to numbers of these names."""
+        found: list[list[tuple[int, int]]] = [[] for _ in range(cohorts)]
+        for (cohort, key), place in self._places.items():
+            if key in names:
+                found[cohort].append((id(key), place))
+        firsts = _numbers(accumulate(map(len, found), initial=0))
+        return firsts, _padded(list(chain.from_iterable(found)), 2)
+
+    def count(self, state: Mapping[Any, Any], news: Iterable[Mapping[str, object]]) -> None:
+        """Give the states of every cohort its new `counted` numbers, and let autograd know that the
+        parameters have changed."""
+        for cohort, new in enumerate(news):
+            for key, value in new.items():
+                place = self._places[cohort, key]
+                self._objects[place] = value
+                self._slots[place] = id(value)
+        self._looker.count(self._seen, state)
 
     def _form(self, tensor: Tensor) -> int:
         key = (type(tensor), tensor.dtype, tensor.device, tensor.shape, tensor.stride())
