@@ -16,6 +16,7 @@ from .batch import Bucket, Member
 from .cells import COARSE, kind, length
 from .dtypes import FLOATS
 from .path import Finish, Matrix, Path, Sweep
+from .target import target_of
 
 _SUPPORTED = "float64, float32, bfloat16 and float16"
 
@@ -63,7 +64,7 @@ def gather(
     drawn by)."""
     _straighten(path, member, ordered)
     param, grad = member.tensors["param"], member.tensors["grad"]
-    aligned = param.device.type == "cpu" or _is_aligned(path, member)
+    aligned = target_of(param.device) != "triton" or _is_aligned(path, member)
     apart = member.group if _has_group_finish(path) else None
     place = (member.choice.path, param.device, param.dtype, grad.dtype, aligned, apart)
     bucket = buckets.get(place)

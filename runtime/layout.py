@@ -22,6 +22,7 @@ from .facts import Facts, is_ordered
 from .family import Widths
 from .path import Choice, Matrix, Path
 from .tables import Tables
+from .target import target_of
 from .temporaries import Temporaries
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Layout:
         return [
             member.place
             for bucket in self._buckets
-            if bucket.aligned and bucket.device.type != "cpu"
+            if bucket.aligned and target_of(bucket.device) == "triton"
             for member in bucket.members
         ]
 

@@ -7,6 +7,7 @@ measures the time.
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 import weakref
 from collections import Counter
@@ -154,6 +155,24 @@ def test_a_step_that_fails_is_forgotten(counted: Counted, monkeypatch: pytest.Mo
     counted.take()
     train(optimizer, [5])
     assert counted.take()["decided"] == 1
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_autograd_is_told_of_every_parameter_that_changed(
+    remembers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not remembers:
+        monkeypatch.setattr(scene, "looker", lambda: None)
+    params = small(3)
+    optimizer = warm(generated.AdamW, params)
+    params[1].grad = None
+    for _ in range(3):
+        optimizer.step()
+    assert (optimizer._scene._watch is not None) is remembers
+    before = [param._version for param in params]
+    optimizer.step()
+    after = [param._version for param in params]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 0, 1]
 
 
 # ---------------------------------------------------------------- what may have changed meanwhile
@@ -478,7 +497,7 @@ def test_nothing_is_compiled_again_after_the_first_steps(
 def test_one_launch_per_pass_for_hundreds_of_tensors(
     cls: type[CompiledOptimizer], launched: list[tuple[object, ...]]
 ) -> None:
-    """Per dtype of the parameters, and twice that if some do not lie at multiples of 16 bytes."""
+    """And per pair of dtypes."""
     counts: list[Counter[object]] = []
     for shapes in ([(16, 16)], [(16, 16), (32, 32), (48, 48)] * 100):
         with use_target("triton"):
@@ -495,3 +514,29 @@ def test_one_launch_per_pass_for_hundreds_of_tensors(
             train(optimizer, [4])
             twice = Counter(key[0] for key in launched)
         assert twice == Counter({name: 2 * count for name, count in counts[0].items()})
+
+
+def shifted(shape: tuple[int, ...]) -> Parameter:
+    """A parameter that begins one number after a multiple of 16 bytes."""
+    return Parameter(torch.randn(math.prod(shape) + 1)[1:].view(shape))
+
+
+@every_class
+def test_tensors_that_are_not_aligned_have_launches_of_their_own(
+    cls: type[CompiledOptimizer], launched: list[tuple[object, ...]]
+) -> None:
+    """Kernels are told which: full-width loads are only for multiples of 16 bytes."""
+    if cls.totals:
+        pytest.skip("its launches depend on how many buckets there are")
+    seen: list[Counter[object]] = []
+    for count in (0, 5):
+        with use_target("triton"):
+            params = several([(16, 16)] * 3) + [shifted((16, 16)) for _ in range(count)]
+            optimizer = steps_of(cls, params)
+            launched.clear()
+            train(optimizer, [4])
+        constants = (part for key in launched for part in key[1:] if isinstance(part, tuple))
+        seen.append(Counter(part[1] for part in constants if part[0] == "ALIGNED"))
+    alone, both = seen
+    assert "False" not in alone
+    assert both["True"] == both["False"] == alone["True"]
