@@ -3,6 +3,7 @@
     from stepc import AdamW, Lion, Muon           # prebuilt: committed, generated code
     Mine = stepc.compile("my.opt")                # a spec of your own
     Mine = stepc.compile("AdamW + Cautious", quantize="dynamic8")
+    stepc.save_file(optimizer, "state.safetensors")
 
 Everything is found on first use, so importing a prebuilt optimizer loads no part of the compiler.
 """
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
     from .compiler.door import compile as compile
     from .dsl.diagnostics import SpecError as SpecError
     from .dsl.load import load as load
+    from .runtime.safetensors import load_file as load_file
+    from .runtime.safetensors import save_file as save_file
 
 __version__ = "0.1.0"
-__all__ = ["SpecError", "compile", "generated", "load"]
+__all__ = ["SpecError", "compile", "generated", "load", "load_file", "save_file"]
 
 _DOORS = {
     "compile": ("stepc.compiler.door", "compile"),
     "load": ("stepc.dsl.load", "load"),
     "SpecError": ("stepc.dsl.diagnostics", "SpecError"),
+    "load_file": ("stepc.runtime.safetensors", "load_file"),
+    "save_file": ("stepc.runtime.safetensors", "save_file"),
 }
 
 

@@ -20,7 +20,8 @@ from .guards import guarded, unguarded
 from .ir import Graph, Node, Program, Store, Stream
 
 ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=NOWHERE)
-_REMAINDERS = {8: ("int8", 127), 16: ("int16", 32767)}  # bits: dtype, counts to half a unit
+REMAINDERS = ("kahan", "master", "remainder")  # streams that keep what rounding cuts off
+_COUNTS = {8: ("int8", 127), 16: ("int16", 32767)}  # bits: dtype, counts to half a unit
 
 
 def round_param(program: Program) -> Program:
@@ -38,7 +39,7 @@ def round_param(program: Program) -> Program:
         case "master" if _bits(program.rounding) == 32:
             return _master(program, param)
         case _:
-            return _split(program, param, *_REMAINDERS[_bits(program.rounding)])
+            return _split(program, param, *_COUNTS[_bits(program.rounding)])
 
 
 def _bits(rounding: Rounding) -> int:

@@ -8,11 +8,12 @@ from . import scalar
 from .facts import Facts, matches
 from .kernel import kernel
 from .optimizer import CompiledOptimizer
-from .path import Choice, Finish, Hyper, Matrix, Path, Stream, Sweep
+from .path import Choice, Coded, Finish, Hyper, Matrix, Path, Stream, Sweep
 from .target import use_target
 
 __all__ = [
     "Choice",
+    "Coded",
     "CompiledOptimizer",
     "Facts",
     "Finish",

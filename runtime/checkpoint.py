@@ -18,7 +18,7 @@ from torch import Tensor
 from . import capture, hyper
 from .cells import COARSE, kind, packed_bytes
 from .dtypes import stored
-from .path import Path, Stream
+from .path import Coded, Path, Stream
 
 if TYPE_CHECKING:
     from .optimizer import CompiledOptimizer
@@ -53,12 +53,20 @@ def unpack(state: Mapping[Any, Any], groups: Sequence[dict[str, Any]]) -> None:
     for param, entries in state.items():
         for name, value in entries.items() if isinstance(entries, dict) else ():  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
             if isinstance(value, _Wrapped):
-                entries[name] = value.tensor.to(param.device, value.dtype, copy=True)
+                entries[name] = _placed(value, param)
     for group in groups:
         devices = [param.device for param in group["params"]]
         for name, value in group.items():
             if isinstance(value, _Wrapped) and devices:
                 group[name] = value.tensor.to(devices[0], value.dtype, copy=True)
+
+
+def _placed(value: _Wrapped, param: Tensor) -> Tensor:
+    """A copy on the parameter's device; its elements lie in memory as the parameter's do."""
+    tensor = value.tensor
+    if tensor.shape == param.shape and tensor.stride() != param.stride():
+        return torch.empty_like(param, dtype=value.dtype, requires_grad=False).copy_(tensor)
+    return tensor.to(param.device, value.dtype, copy=True)
 
 
 def _prepare(optimizer: CompiledOptimizer, state_dict: StateDict) -> StateDict:
@@ -67,12 +75,15 @@ def _prepare(optimizer: CompiledOptimizer, state_dict: StateDict) -> StateDict:
     _check_hypers(optimizer, groups)
     state = _by_name(optimizer, groups, dict(state_dict["state"]))
     known = _streams(optimizer.paths)
+    for codec in optimizer.coded:  # numbers are encoded when a path wants codes
+        known[codec.state].append(Stream(codec.state))
     places = [place for group in groups for place in group["params"]]
     params = [param for group in optimizer.param_groups for param in group["params"]]
     for place, param in zip(places, params, strict=True):
         if place in state:
             label = f"{type(optimizer).__name__}: the state of parameter {place}"
             state[place] = _entries(state[place], param, known, optimizer.host_states, label)
+            _check_codes(optimizer.coded, state[place], label)
     for group in groups:
         for name, value in group.items():
             if isinstance(value, Tensor) and name in known:
@@ -181,6 +192,19 @@ def _entries(
     if checked and "step" not in checked:
         raise ValueError(f"{label} lacks `step`")
     return checked
+
+
+def _check_codes(coded: Sequence[Coded], entries: Mapping[str, Any], label: str) -> None:
+    """Raise for codes without their scales, which would read back as nothing."""
+    for codec in coded:
+        held = entries.get(codec.state)
+        if held is None or held.dtype.is_floating_point:
+            continue
+        parts = [c for c in coded if c.state == codec.state]
+        needed = [{stream.name for stream in c.streams} for c in parts]
+        if not any(names <= set(entries) for names in needed):
+            missing = ", ".join(sorted(min(needed, key=len) - set(entries)))
+            raise ValueError(f"{label} has codes of `{codec.state}` without their {missing}")
 
 
 def _step(value: Any, label: str) -> int:

@@ -18,6 +18,7 @@ from . import allocate, execute
 from .batch import Bucket, Kept, Member, Numbers, personal
 from .cohorts import NOTHING, Cohort, Entry
 from .collect import gather, usable_grad, write_back
+from .conversions import encode
 from .facts import Facts, is_ordered
 from .family import Widths
 from .path import Choice, Matrix, Path
@@ -156,6 +157,7 @@ def _buckets(
             continue
         path, group = optimizer.paths[choice.path], optimizer.param_groups[cohort.place]
         state.setdefault("step", 0)
+        encode(optimizer.coded, path, param, fact, state)
         allocate.tensors(path, choice, param, fact, state, group, first)
         if path.steps:
             mine = personal(choice, cohort.fact, fact.index)

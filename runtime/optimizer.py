@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from . import capture, checkpoint, hyper
+from . import capture, checkpoint, conversions, hyper
 from .batch import Kept
 from .collect import refuse_param
 from .facts import Facts
 from .loss import keep_loss
-from .path import Choice, Hyper, Path
+from .path import Choice, Coded, Hyper, Path
 from .scene import Scene
 
 
@@ -31,6 +31,8 @@ class CompiledOptimizer(Optimizer):
 
     hypers: ClassVar[tuple[Hyper, ...]]
     paths: ClassVar[tuple[Path, ...]]
+    coded: ClassVar[tuple[Coded, ...]] = ()
+    remainders: ClassVar[tuple[str, ...]] = ()  # states that only keep what rounding cuts off
     host_states: ClassVar[Mapping[str, str]] = {}  # name -> level
     values: ClassVar[int] = 0
     totals: ClassVar[int] = 0
@@ -99,6 +101,12 @@ class CompiledOptimizer(Optimizer):
         Where both sides name their parameters, states go by name, else by position."""
         with checkpoint.checked(self):
             super().load_state_dict(state_dict)
+
+    def plain_state_dict(self) -> dict[str, Any]:
+        """`state_dict()` with every coded state as the float32 numbers it stands for, and without
+        what roundings keep: as the same rule has it in plain precision, which can load it. This
+        optimizer can load either."""
+        return conversions.plain_state_dict(self)
 
     # ------------------------------------------------------------ the step
 

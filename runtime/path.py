@@ -123,6 +123,17 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Coded:
+    """A state that is kept as codes, in these streams: torch functions from their contents to the
+    numbers they stand for, and back."""
+
+    state: str
+    streams: tuple[Stream, ...]
+    decode: Callable[..., Any]
+    encode: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """What `host` answers for a tensor: its path, and the numbers that the host computed."""
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...dsl.model import Model
 from ..ir import Program, Tree, leaves
 from ..plan import MatrixStep, Plan, PlanStep
+from ..rounding import REMAINDERS
 from ..schedule import traffic
 from .c import CFunction, c_module
+from .coded import coded_states
 from .constructor import class_doc, constructor, derived_defaults, hyper_literals
 from .device import FixedOnHostError, device_method
 from .emitted import Emitted, emitted
 from .host import Leaf, host_method, role_function
 from .kernels import Kernels
-from .layout import WIDTH, assignment, lines
+from .layout import WIDTH, assignment, lines, tuple_of
 from .paths import path_literal
 from .python import quoted
 from .render import render
+from .torch import TorchFunction
 from .words import step_lines, wrapped
 
 VERSION = "0.1.0"
@@ -57,13 +60,16 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         return number[id(program)]
 
     functions = [e.c for e in made.values() if e.c is not None]
+    coded = coded_states(model.name, tree)
+    forms = [*(e.torch for e in made.values()), *coded.functions]
     hypers, host = hyper_literals(model, tree), host_method(model, tree, leaf)
     body = [
         *_triton(made),
         *_c(model, functions, values, partials),
-        *(line for e in made.values() for line in ("", "", *e.torch.text.splitlines())),
+        *(line for function in forms for line in ("", "", *function.text.splitlines())),
     ]
     settings = _settings(model, values, totals, partials, functions)
+    settings += _remainders(model, tree)
     try:
         on_device = ["", *device_method(model, tree, leaf)]
     except FixedOnHostError as reason:
@@ -76,13 +82,20 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
         "module",
         doc=list(_doc(model, plans)),
         imports=list(
-            _imports("\n".join([*body, *settings, *host, *on_device, *hypers, *distinct]), made)
+            _imports(
+                "\n".join(
+                    [*body, *settings, *host, *on_device, *hypers, *distinct, *coded.literal]
+                ),
+                made,
+                forms,
+            )
         ),
         body=body,
         name=model.name,
         class_doc=class_doc(model),
         hypers=hypers,
         paths=distinct,
+        coded=coded.literal,
         settings=settings,
         constructor=constructor(model),
         host=[*host, *on_device],
@@ -152,6 +165,14 @@ def _settings(
     return text
 
 
+def _remainders(model: Model, tree: Tree) -> list[str]:
+    """Which states the rounding of the parameter keeps, where the rule has none of these names."""
+    declared = {state.name for m in (model, *(b.model for b in model.route)) for state in m.states}
+    streams = {stream.name for program in leaves(tree) for stream in program.streams}
+    kept = [f'"{name}"' for name in REMAINDERS if name in streams - declared]
+    return assignment("remainders", tuple_of("", kept).flat()) if kept else []
+
+
 # ---------------------------------------------------------------- the kernels
 
 
@@ -171,6 +192,7 @@ def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> 
 
 _RUNTIME = (
     "Choice",
+    "Coded",
     "CompiledOptimizer",
     "Facts",
     "Finish",
@@ -183,7 +205,7 @@ _RUNTIME = (
 _FUNCTIONS = ("kernel", "matches", "scalar")
 
 
-def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
+def _imports(text: str, made: dict[str, Emitted], forms: Iterable[TorchFunction]) -> Iterator[str]:
     """The import block, only with what the text uses."""
     words = set(re.findall(r"\w+", re.sub(r'C = r""".*?"""', "", text, flags=re.S)))
     words |= {"CompiledOptimizer", "Choice", "Facts"}
@@ -192,7 +214,7 @@ def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
     typing = ["TYPE_CHECKING", "Any", *(["ClassVar"] if "ClassVar" in words else [])]
     yield f"from typing import {', '.join(typing)}"
     yield ""
-    if any(re.search(r"\btorch\.\w", e.torch.text) for e in made.values()):
+    if any(re.search(r"\btorch\.\w", form.text) for form in forms):
         yield "import torch"
         yield ""
     if not re.search(r"\bscalar\.\w+\(", text):
@@ -202,7 +224,7 @@ def _imports(text: str, made: dict[str, Emitted]) -> Iterator[str]:
     functions = sorted({f for e in made.values() if e.triton for f in e.triton.functions})
     if functions:
         yield from _import("stepc.runtime.elementary", functions)
-    cells = sorted({f for e in made.values() for f in e.torch.functions})
+    cells = sorted({f for form in forms for f in form.functions})
     if cells:
         yield from _import("stepc.runtime.forms", cells)
 

@@ -20,7 +20,7 @@ def path_literal(plan: Plan, place: int, kernels: Kernels, made: Mapping[str, Em
         name = kernels.of(place, number).name
         steps.append(_step(plan, step, name, made[name]))
     parts: list[Group | str] = [
-        tuple_of("streams", [_stream(plan, stream) for stream in plan.streams]),
+        tuple_of("streams", [stream_literal(plan, stream) for stream in plan.streams]),
         tuple_of("steps", steps),
     ]
     if not plan.program.counts:
@@ -39,7 +39,7 @@ def level_literal(plan: Plan, level: Level) -> str:
     return f'("{level.kind}", {", ".join(sizes)})'
 
 
-def _stream(plan: Plan, stream: Stream) -> Group:
+def stream_literal(plan: Plan, stream: Stream) -> Group:
     parts: list[Group | str] = [f'"{stream.name}"']
     dtype, start = stream.dtype, stream.initial
     if stream.dtype == "uint4":
@@ -58,7 +58,7 @@ def _stream(plan: Plan, stream: Stream) -> Group:
     return call("Stream", parts)
 
 
-def _words(name: str, words: Sequence[str]) -> Group:
+def words(name: str, words: Sequence[str]) -> Group:
     return tuple_of(name, [f'"{word}"' for word in words])
 
 
@@ -69,15 +69,15 @@ def _numbers(name: str, numbers: Sequence[int]) -> list[Group | str]:
 def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
     torch = emitted.torch
     parts: list[Group | str] = [f'"{name}"']
-    loads = _words("loads", [s.name for s in step.loads])
-    stores = _words("stores", [s.stream.name for s in step.stores])
+    loads = words("loads", [s.name for s in step.loads])
+    stores = words("stores", [s.stream.name for s in step.stores])
     match step:
         case Sweep():
             parts += [loads, stores]
             if step.cell is not None:
                 parts.append(f"cell={level_literal(plan, step.cell)}")
             if step.partials:
-                parts.append(_words("partials", [p.kind for p in step.partials]))
+                parts.append(words("partials", [p.kind for p in step.partials]))
         case Finish():
             parts += _finish(plan, step)
             parts += [loads] if step.loads else []
@@ -91,10 +91,10 @@ def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
     if not isinstance(step, Finish):
         parts += _numbers("sizes", torch.sizes)
     if emitted.c is not None:
-        parts.append(_words("tables", emitted.c.tables))
+        parts.append(words("tables", emitted.c.tables))
     if emitted.triton is not None:
         parts.append(f"triton={emitted.triton.name}")
-        parts.append(_words("triton_tables", emitted.triton.tables))
+        parts.append(words("triton_tables", emitted.triton.tables))
         if isinstance(step, Sweep):
             block, alive = emitted.triton.block, emitted.triton.alive
             parts.append(f"triton_block={block}" if block else f"triton_alive={alive}")

@@ -61,9 +61,9 @@ class TorchFunction:
     dtype: bool
 
 
-def torch_function(plan: Plan, step: PlanStep, name: str) -> TorchFunction:
+def torch_function(plan: Plan, step: PlanStep, name: str, doc: str = "") -> TorchFunction:
     """The torch form of one step."""
-    return _Writer(plan, step, straight_body(plan, step, TORCH)).function(name)
+    return _Writer(plan, step, straight_body(plan, step, TORCH)).function(name, doc or _doc(step))
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class _Writer:
             for node, name in self.body.names.items()
         }
 
-    def function(self, name: str) -> TorchFunction:
+    def function(self, name: str, doc: str) -> TorchFunction:
         code = [line for part in self.body.prologue for line in self._line(part)]
         code += self._returned()
         text = "\n".join(code)
@@ -97,9 +97,7 @@ class _Writer:
         parameters += ["dtype: torch.dtype"] if dtype else []
         parameters += ["like: Tensor"] if re.search(r"\blike\b(?!=)", text) else []
         head = call(f"def {name}", parameters, ") -> tuple[Tensor, ...]")
-        made = render(
-            "torch_function", signature=lines(head, tail=":"), doc=_doc(self.step), lines=code
-        )
+        made = render("torch_function", signature=lines(head, tail=":"), doc=doc, lines=code)
         functions = tuple(f for f in _FUNCTIONS if re.search(rf"\b{f}\(", text))
         return TorchFunction(
             name, made.rstrip("\n"), tuple(scalars), tuple(values), tuple(totals), tuple(sizes),

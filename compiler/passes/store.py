@@ -46,7 +46,8 @@ def _spell_codecs(program: Program) -> Program:
     for old in program.stores:
         codec = codecs.get(old.stream.name)
         stores += [old] if codec is None else _encoded(graph, old, codec)
-    return replace(program, streams=tuple(streams), stores=tuple(stores))
+    coded = tuple(stream for stream in program.streams if codecs.get(stream.name) is not None)
+    return replace(program, streams=tuple(streams), stores=tuple(stores), coded=coded)
 
 
 def _decoded(graph: Graph, load: Node, codec: Codec) -> Node:
