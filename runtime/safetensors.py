@@ -71,15 +71,15 @@ def load_file(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
     safetensors: Any = import_module("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            told: str | None = dict(file.metadata() or ()).get(_KEY)
+            metadata: dict[str, str] = file.metadata() or {}
             names: list[str] = file.keys()
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
-    if told is None:
+    if _KEY not in metadata:
         raise ValueError(f"{path} holds tensors, but no state of an optimizer")
     try:
-        rest = json.loads(told)
+        rest = json.loads(metadata[_KEY])
         saved = {
             "state": {
                 int(place): {**entries, **_of(f"state.{place}.", tensors)}
