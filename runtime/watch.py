@@ -41,6 +41,8 @@ class Watch:
         firsts, numbers = self._counted(counted, cohorts)
         grads = [param.grad for param in self._params]
         params = self._params
+        if any(param.is_inference() for param in params):
+            raise OSError("autograd does not count changes of inference tensors")
         columns = {
             "lengths": _numbers(len(group["params"]) for group in groups),
             "params": _numbers(map(id, params)),

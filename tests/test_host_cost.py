@@ -175,6 +175,15 @@ def test_autograd_is_told_of_every_parameter_that_changed(
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 0, 1]
 
 
+def test_inference_tensors_are_never_counted_in_c() -> None:
+    """C++ would end the process: they have no counter."""
+    with torch.inference_mode():
+        params = [Parameter(torch.ones(2, 4), requires_grad=False) for _ in range(2)]
+        optimizer = warm(generated.AdamW, params)
+    optimizer.step()
+    assert optimizer._scene._watch is None
+
+
 # ---------------------------------------------------------------- what may have changed meanwhile
 
 
