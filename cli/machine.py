@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from ..compiler.assembly import assemble
+from ..compiler.assembly import assemble, warp
 from ..compiler.audit import Report, audit
 from ..compiler.budget import excess
-from ..compiler.door import module_from_text
+from ..compiler.door import class_from_text
 from ..compiler.emit.module import kernels_of
 from ..compiler.emit.triton_frame import KernelText
 from ..compiler.fingerprint import fingerprint
@@ -114,7 +114,7 @@ class Subject:
 def subjects(what: str, **options: Any) -> list[Subject]:
     """Every Triton kernel of a spec, once. `options` are those of `load`."""
     made = build(load(what, **options))
-    optimizer: Any = getattr(module_from_text(made.model.name, made.module), made.model.name)
+    optimizer: Any = class_from_text(made.model.name, made.module)
     launched: dict[str, Any] = {s.name: s for path in optimizer.paths for s in path.steps}
     kernels, emitted = kernels_of(made.model, made.plans)
     found: list[Subject] = []
@@ -124,11 +124,6 @@ def subjects(what: str, **options: Any) -> list[Subject]:
             step = launched[kernel.name]
             found.append(Subject(kernel.name, kernel.plan, kernel.step, text, step))
     return found
-
-
-def warp(target: str) -> int:
-    """Threads to a warp."""
-    return 64 if target.startswith("gfx") else 32
 
 
 def widths(counts: dict[str, int]) -> str:

@@ -12,18 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from ..compiler.door import module_from_text
+from ..compiler.door import class_from_text
 from ..compiler.pipeline import build
 from ..dsl.diagnostics import SpecError
 from ..dsl.load import load
-from ..dsl.model import Apply, Assign, Expr, Guard, Model, Repeat, Stmt, When, walk
+from ..dsl.model import Apply, Expr, Model, walk
+from ..dsl.structure import expressions, steps
 from ..runtime.c import find_compiler
 from .terminal import paint, progress, table
 from .trial import Snapshot, Trial, Worst, compare, draw, exact, measured
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     model = load(options.what)
-    optimizer = compile_text(build(model).module, model.name)
+    optimizer = class_from_text(model.name, build(model).module)
     results = [Result(target) for target in targets()]
     share = ASTRAY if decides(model) else 0.0
     seeds = range(options.seed, options.seed + options.programs)
@@ -85,11 +86,6 @@ def run(options: argparse.Namespace) -> int:
         print(paint("every target agrees with the equations", "green"))
     print("Errors are in roundings of the parameter's dtype, at the size of the result.")
     return 1 if wrong else 0
-
-
-def compile_text(text: str, name: str) -> type[Any]:
-    """The class `name` of a generated module's text."""
-    return getattr(module_from_text(name, text), name)
 
 
 def targets() -> list[str]:
@@ -144,29 +140,16 @@ def decides(model: Model) -> bool:
     """Whether anything in the rule can fall on one side or the other by a rounding."""
     models = [model, *(branch.model for branch in model.route)]
     return any(
-        m.storage or m.rounding.how != "nearest" or any(map(is_decision, values(m.body)))
+        m.storage
+        or m.rounding.how != "nearest"
+        or any(is_decision(expr) for stmt in steps(m.body) for expr in expressions(stmt))
         for m in models
     )
 
 
 def is_decision(expr: Expr) -> bool:
+    """Whether some value of it, computed from data, is one of a few."""
     return any(isinstance(e, Apply) and e.op in _DECISIONS and not e.host for e in walk(expr))
-
-
-def values(body: tuple[Stmt, ...]) -> Iterator[Expr]:
-    """Every value that a suite computes."""
-    for stmt in body:
-        match stmt:
-            case Assign(value=value):
-                yield value
-            case Guard(condition=condition):
-                yield condition
-            case When(then=then, otherwise=otherwise):
-                yield from values((*then, *otherwise))
-            case Repeat(body=inner):
-                yield from values(inner)
-            case _:
-                pass
 
 
 def row(result: Result) -> tuple[str, ...]:

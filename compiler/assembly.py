@@ -51,7 +51,7 @@ class Assembly:
     @property
     def listing(self) -> str:
         """The machine code as text."""
-        return self.stages["amdgcn" if self.target.startswith("gfx") else "sass"]
+        return self.stages["amdgcn" if family(self.target) == "gfx" else "sass"]
 
 
 def assemble(
@@ -84,9 +84,20 @@ def assemble(
     compiled = _TRITON.compile(source, target=_target(target), options={"num_warps": warps})
     stages = {name: str(compiled.asm[name]) for name in _TEXT_STAGES if name in compiled.asm}
     shared = int(compiled.metadata.shared)
-    if target.startswith("gfx"):
-        return _amd(target, warps * 64, block, stages, shared)
-    return _nvidia(target, warps * 32, block, stages, compiled.asm["cubin"], shared)
+    threads = warps * warp(target)
+    if family(target) == "gfx":
+        return _amd(target, threads, block, stages, shared)
+    return _nvidia(target, threads, block, stages, compiled.asm["cubin"], shared)
+
+
+def family(target: str) -> str:
+    """`gfx` for AMD's chips, `sm` for NVIDIA's."""
+    return "gfx" if target.startswith("gfx") else "sm"
+
+
+def warp(target: str) -> int:
+    """Threads to a warp."""
+    return {"gfx": 64, "sm": 32}[family(target)]
 
 
 def _kind(name: str, constants: Mapping[str, Any]) -> str:
@@ -98,9 +109,9 @@ def _kind(name: str, constants: Mapping[str, Any]) -> str:
 
 
 def _target(name: str) -> GPUTarget:
-    if name.startswith("gfx"):
-        return GPUTarget("hip", name, 64)
-    return GPUTarget("cuda", int(name.removeprefix("sm_")), 32)
+    if family(name) == "gfx":
+        return GPUTarget("hip", name, warp(name))
+    return GPUTarget("cuda", int(name.removeprefix("sm_")), warp(name))
 
 
 def _nvidia(

@@ -20,11 +20,11 @@ from functools import reduce
 from itertools import chain
 from typing import Any
 
-from .assembly import Assembly
+from .assembly import Assembly, family
 from .loops import innermost
 from .machine_code import Op, amdgcn, ptx, sass
 
-_REGISTERS = {"sm": 65536, "gfx": 131072}  # of 32 bits: of a multiprocessor, of a compute unit
+_REGISTER_FILE = {"sm": 65536, "gfx": 131072}  # of 32 bits: of a multiprocessor, of a compute unit
 _THREADS = 2048  # that one of either holds at most
 _CALMEST = 8  # registers are given out in eights
 
@@ -68,7 +68,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`full`: all loops over full tiles; `rest`: what is outside them."""
+    """What a kernel holds, and `full`: all its loops over full tiles."""
 
     target: str
     registers: int
@@ -78,14 +78,12 @@ class Report:
     barriers: int
     atomics: int
     full: Stretch
-    rest: Stretch
 
     @property
     def flight(self) -> float:
         """Bytes that a multiprocessor full of such threads has asked memory for at once."""
-        family = "gfx" if self.target.startswith("gfx") else "sm"
         room = -(-self.registers // _CALMEST) * _CALMEST
-        threads = min(_THREADS, _REGISTERS[family] // room)
+        threads = min(_THREADS, _REGISTER_FILE[family(self.target)] // room)
         return _bytes(self.full.loads) * threads
 
     @property
@@ -110,35 +108,19 @@ class Report:
             "flight": round(self.flight),
         }
 
-    def __str__(self) -> str:
-        full = self.full
-        lines = (
-            f"{self.target}: {self.registers} registers, {self.spills} spills, "
-            f"{self.stack} B stack, {self.shared} B shared memory, {self.barriers} barriers",
-            f"  full tiles: {full.bytes_per_element:g} bytes, "
-            f"{full.instructions_per_element:.1f} instructions and "
-            f"{full.special_per_element:.1f} special-function ops per element",
-            f"    loads  {widths(full.loads)}",
-            f"    stores {widths(full.stores)}",
-            f"  elsewhere: loads {widths(self.rest.loads)}; stores {widths(self.rest.stores)}",
-        )
-        return "\n".join(lines)
-
 
 def audit(kernel: Assembly) -> Report:
     """Read the report off a kernel's listing."""
-    amd = kernel.target.startswith("gfx")
+    amd = family(kernel.target) == "gfx"
     code = amdgcn(kernel.listing) if amd else sass(kernel.listing)
     loops = innermost(code)
     elements = kernel.block / kernel.threads
     full = _once(loops, loops if amd else innermost(ptx(kernel.stages["ptx"])), elements)
-    inside = {id(op) for loop in loops for op in loop}
     return Report(
         kernel.target, kernel.registers, kernel.spills, kernel.stack, kernel.shared,
         barriers=sum(op.name.startswith(("BAR", "s_barrier")) for op in code),
         atomics=sum(op.atomic for op in code),
         full=full,
-        rest=_stretch([op for op in code if id(op) not in inside], 0.0, 1),
     )  # fmt: skip
 
 
@@ -181,9 +163,3 @@ def _moved(code: list[Op]) -> int:
 
 def _bytes(counts: Counter[int]) -> int:
     return sum(width * number for width, number in counts.items())
-
-
-def widths(counts: Counter[int]) -> str:
-    """`8 x 16 B`: accesses by their width, the widest first."""
-    found = sorted(counts.items(), reverse=True)
-    return ", ".join(f"{number} x {width} B" for width, number in found) or "none"

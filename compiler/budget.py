@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .assembly import family
 from .emit.body import stream_of, sweep_body
 from .emit.syntaxes import TRITON
 from .emit.triton_cells import tile_length
@@ -26,7 +27,7 @@ _SHARE = 0.8
 _INSTRUCTIONS_PER_BYTE = {"sm_100": 5.0, "sm_120": 5.0}
 _OF_HOPPER = 7.2
 _SPECIAL_PER_BYTE = 0.9
-_REGISTERS = {"sm": 64, "gfx": 128}
+_MOST_REGISTERS = {"sm": 64, "gfx": 128}
 """With so many, 1,024 threads fit on a multiprocessor or compute unit."""
 _LEAST_FLIGHT = {"sm": 25_000, "gfx": 12_500}
 """Bytes asked for in 0.7 us: 4.8 TB/s among 132 multiprocessors, 5.3 TB/s among 304 units."""
@@ -45,10 +46,6 @@ def excess(
     return found
 
 
-def _family(target: str) -> str:
-    return "gfx" if target.startswith("gfx") else "sm"
-
-
 def _faults(
     figures: Figures, dtype: str, target: str, step: Sweep | Finish
 ) -> Iterator[tuple[str, str]]:
@@ -58,7 +55,7 @@ def _faults(
     if isinstance(step, Sweep) and dtype != "float64":
         forbidden.append("doubles")
     yield from ((x, f"{figures[x]} {x}, none expected") for x in forbidden if figures[x])
-    most = _REGISTERS[_family(target)]
+    most = _MOST_REGISTERS[family(target)]
     if figures["registers"] > most:
         yield "registers", f"{figures['registers']} registers, at most {most}"
 
@@ -84,7 +81,7 @@ def _traffic(
         if scattered:
             widths = ", ".join(map(str, scattered))
             yield kind, f"{kind} of {widths} bytes, expected {sorted(vectors)}"
-    least = _LEAST_FLIGHT[_family(target)]
+    least = _LEAST_FLIGHT[family(target)]
     if figures["flight"] < least and any(s.level.kind == "element" for s in sweep.loads):
         yield "flight", f"{figures['flight']} bytes in flight, at least {least}"
 

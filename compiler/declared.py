@@ -56,13 +56,7 @@ class Declared:
     def _codec(self, state: State) -> Storage | None:
         """The storage line that holds for `state` on this path; None: stored plainly."""
         for line in reversed(self.names.model.storage):
-            if line.state == "all" and (state.exact or state.host):
-                continue
-            if line.state not in ("all", state.name):
-                continue
-            if line.state == "all" and state.shapes[0][1].kind != "element":
-                continue
-            if line.condition is None or self.names.decide(line.condition):
+            if line.names(state) and (line.condition is None or self.names.decide(line.condition)):
                 return None if line.codec == "none" else line
         return None
 

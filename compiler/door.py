@@ -38,10 +38,15 @@ def compile(
         SpecError: if the spec is wrong, with every mistake in it.
     """
     made = build(load(what, quantize=quantize, rounding=rounding))
-    return getattr(module_from_text(made.model.name, made.module), made.model.name)
+    return class_from_text(made.model.name, made.module)
 
 
-def module_from_text(name: str, text: str) -> ModuleType:
+def class_from_text(name: str, text: str) -> type[Any]:
+    """The class `name` of a generated module's text."""
+    return getattr(_module_from_text(name, text), name)
+
+
+def _module_from_text(name: str, text: str) -> ModuleType:
     """A module with this text, as if imported: its source can be read by inspect and Triton."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     full = f"stepc.compiled.{name.lower()}_{digest}"

@@ -186,14 +186,20 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """`quantize STATE: codec(options) when condition`; state `all` is every state not exact.
-    Later lines win. Codec `none` stores plainly."""
+    """`quantize STATE: codec(options) when condition`; state `all` is every state like the
+    parameter, neither exact nor on the host. Later lines win. Codec `none` stores plainly."""
 
     state: str
     codec: str
     options: tuple[tuple[str, Expr], ...] = ()
     condition: Expr | None = None
     span: Span = field(compare=False, repr=False, kw_only=True)
+
+    def names(self, state: State) -> bool:
+        """Whether the line is about the state, where its condition holds."""
+        if self.state != "all":
+            return self.state == state.name
+        return state.level.kind == "element" and not (state.exact or state.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from .path import Choice, Path, Stream
 def make(stream: Stream, param: Tensor, fact: Facts, sizes: tuple[int, ...]) -> Tensor:
     """A new state. Its elements lie in memory as the parameter's do."""
     dtype = stored(stream.dtype, param.dtype)
+    if stream.initial == "param" and kind(stream.level) != "element":
+        raise ValueError(f"{fact}: a state per {kind(stream.level)} cannot begin as the parameter")
     if kind(stream.level) == "element":
         if stream.initial == "param":
             return param.detach().to(dtype, copy=True)
@@ -33,8 +35,6 @@ def make(stream: Stream, param: Tensor, fact: Facts, sizes: tuple[int, ...]) -> 
         if stream.initial == "identity":
             return torch.eye(*form, dtype=dtype, device=param.device)
         new = torch.empty(form, dtype=dtype, device=param.device)
-    if stream.initial == "param":
-        raise ValueError(f"{fact}: a state per {kind(stream.level)} cannot begin as the parameter")
     return new.fill_(float(stream.initial))
 
 

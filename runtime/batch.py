@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .cells import count, kind, length
 from .facts import OWN_KEY, Facts
-from .path import Choice, Level, Path, Sweep
+from .path import Choice, Level, Path, Stream, Sweep
 from .random import hash32
 
 Numbers = NDArray[np.int64]
@@ -85,6 +85,7 @@ class Bucket:
     aligned: bool
     group: int | None = None
     members: list[Member] = field(default_factory=list[Member])
+    streams: dict[str, Stream] = field(init=False)
     addresses: Numbers = field(init=False)
     extents: Numbers = field(init=False)
     numbers: NDArray[np.float64] = field(init=False)
@@ -99,6 +100,9 @@ class Bucket:
     _rows: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     _tasks: dict[object, Tasks] = field(default_factory=dict[object, Tasks])
 
+    def __post_init__(self) -> None:
+        self.streams = {stream.name: stream for stream in self.path.streams}
+
     # ------------------------------------------------------------ rows
 
     def fill(self, choices: Sequence[Choice], facts: Sequence[Facts]) -> None:
@@ -108,8 +112,7 @@ class Bucket:
         self._cohort = np.array([number[m.cohort] for m in self.members], dtype=np.int64)
         self._index = np.array([m.fact.index for m in self.members], dtype=np.int64)
         self._places = np.array([m.place for m in self.members], dtype=np.int64)
-        names = [stream.name for stream in self.path.streams]
-        rows = [[m.tensors[name].data_ptr() for name in names] for m in self.members]
+        rows = [[m.tensors[name].data_ptr() for name in self.streams] for m in self.members]
         self.addresses[:] = rows
         self.extents[:] = [
             (m.fact.numel, m.fact.rows, m.fact.cols, *m.choice.sizes) for m in self.members

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from . import capture, hyper
-from .cells import COARSE, kind, packed_bytes
+from . import capture, cells, hyper
+from .cells import kind
 from .dtypes import stored
+from .facts import Facts
 from .path import Coded, Path, Stream
 
 if TYPE_CHECKING:
@@ -249,22 +250,7 @@ def _problem(value: Tensor, stream: Stream, dtype: torch.dtype, param: Tensor) -
 
 def _shape(stream: Stream, param: Tensor) -> tuple[int, ...] | None:
     """The shape a state must have; None if only the host can say."""
-    rows = param.shape[0] if param.ndim >= 2 else 1
-    match kind(stream.level), stream.level:
-        case "element", _:
-            return tuple(param.shape)
-        case "rows", _:
-            return (rows,)
-        case "cols", _:
-            return (param.numel() // rows if rows else 0,)
-        case "packed", (_, int(block), _):
-            return (packed_bytes(param.numel(), block),)
-        case "chunks", (_, int(length)):
-            return (-(-param.numel() // length),)
-        case "tiles", (_, int(height), int(width)):
-            cols = param.numel() // rows if rows else 0
-            return (-(-rows // height) * -(-cols // width),)
-        case word, _ if word in COARSE:
-            return ()
-        case _:
-            return None
+    sizes = () if isinstance(stream.level, str) else stream.level[1:]
+    if any(isinstance(size, str) for size in sizes):
+        return None
+    return cells.shape(stream.level, Facts("", 0, tuple(param.shape), "", ""))

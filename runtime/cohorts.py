@@ -55,7 +55,7 @@ def sort_out(
     read = facts_read(optimizer.host)
     entries: list[Entry] = []
     cohorts: list[Cohort] = []
-    number: dict[object, int] = {}
+    places: dict[object, int] = {}
     waited: dict[int, float] = {}
     index = 0
     for group_place, group in enumerate(optimizer.param_groups):
@@ -77,7 +77,7 @@ def sort_out(
                 None if read is not None else index + place,
                 param.device if group["capturable"] else None,
             )
-            cohort = number.setdefault(apart, len(cohorts))
+            cohort = places.setdefault(apart, len(cohorts))
             if cohort == len(cohorts):
                 cohorts.append(Cohort(group_place, fact))
             cohorts[cohort].params.append(param)

@@ -97,17 +97,16 @@ def _straighten(path: Path, member: Member, ordered: bool) -> None:
     if all(tensor.is_contiguous() for tensor in member.tensors.values()):
         return
     scattered = [name for name, tensor in member.tensors.items() if not tensor.is_contiguous()]
-    swept = [member.tensors[s.name] for s in path.streams if _is_swept(s.name, path, member)]
+    swept = [
+        member.tensors[stream.name]
+        for stream in path.streams
+        if stream.name in member.tensors and kind(stream.level) == "element"
+    ]
     if not ordered and _is_elementwise(path) and _lie_alike(swept):
         return
     for name in scattered:
         member.originals[name] = member.tensors[name]
         member.tensors[name] = member.tensors[name].contiguous()
-
-
-def _is_swept(name: str, path: Path, member: Member) -> bool:
-    stream = next(s for s in path.streams if s.name == name)
-    return name in member.tensors and kind(stream.level) == "element"
 
 
 def _is_elementwise(path: Path) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .batch import Bucket, Kept
 from .cells import kind
-from .family import Family, Parts, Widths, joint_finishes
+from .family import Family, Parts, Widths, joint_finishes, one_device
 from .path import Finish
 from .torch import combine
 
@@ -114,10 +114,7 @@ def _gathered(family: Family, known: dict[Sum, list[_Part]]) -> Parts:
     adding = list(dict.fromkeys(part.family for s in sums for part in known[s]))
     if adding in ([], [family]):
         return family.parts
-    devices = sorted({str(other.device) for other in adding})
-    if len(devices) > 1:
-        names = ", ".join(devices)
-        raise ValueError(f"a reduction over all parameters needs them on one device, not {names}")
+    one_device(other.device for other in adding)
     count = len(adding)
     partials = family.table(count, family.widths.partials)
     values = family.table(count, family.widths.values)

@@ -9,7 +9,9 @@ partial results lie in one table. What they share with other families is `execut
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -61,17 +63,23 @@ def joint_finishes(path: Path) -> list[Finish]:
     return [step for step in path.steps if isinstance(step, Finish) and is_joint(step)]
 
 
+def one_device(devices: Iterable[torch.device]) -> torch.device:
+    """The device of all; raise where there are several."""
+    found = set(devices)
+    if len(found) > 1:
+        names = ", ".join(sorted(map(str, found)))
+        raise ValueError(
+            f"a reduction over all parameters needs them on one device, not {names}; use one "
+            "optimizer for each"
+        )
+    return found.pop()
+
+
 class Family:
     """The buckets, the tables they share, and how far they have come."""
 
     def __init__(self, buckets: list[Bucket], widths: Widths, kept: Kept) -> None:
-        devices = {bucket.device for bucket in buckets}
-        if len(devices) > 1:
-            names = ", ".join(sorted(map(str, devices)))
-            raise ValueError(
-                f"a reduction over all parameters needs them on one device, not {names}"
-            )
-        (self.device,) = devices
+        self.device = one_device(bucket.device for bucket in buckets)
         self.buckets, self.widths, self.kept = buckets, widths, kept
         self.target = target_of(self.device)
         self.libraries: dict[tuple[torch.dtype, torch.dtype], Library] = {}
@@ -79,7 +87,7 @@ class Family:
             self._load_libraries()
         counts = [len(bucket.members) for bucket in buckets]
         self.count = sum(counts)
-        self.rows = [sum(counts[:k]) for k in range(len(counts))]
+        self.rows = list(accumulate(counts, initial=0))[:-1]
         self._segments = [_segments(bucket.path) for bucket in buckets]
         self._joint_spans: dict[int, Tensor | None] = {}
         self._prepared: dict[int, tuple[list[Call], Parts | None]] = {}
@@ -151,10 +159,10 @@ class Family:
         """The rows of every member's partial results in the table of all."""
         if self._segment not in self._joint_spans:
             found = [plan for plan in planned if plan is not None]
-            firsts = [sum(map(len, found[:k])) for k in range(len(found))]
+            firsts = accumulate(map(len, found), initial=0)
             spans = [
                 plan.spans + torch.tensor([first, 0], device=self.device)
-                for plan, first in zip(found, firsts, strict=True)
+                for plan, first in zip(found, firsts, strict=False)
             ]
             self._joint_spans[self._segment] = torch.cat(spans) if spans else None
         return self._joint_spans[self._segment]

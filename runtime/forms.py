@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .random import mix
+
 _NEUTRAL = {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}
 
 
@@ -169,15 +171,7 @@ def round_stochastic(x: Tensor, key: float, dtype: torch.dtype) -> Tensor:
     if dtype is not torch.bfloat16:
         return x
     place = torch.arange(x.numel(), device=x.device).view(x.shape)
-    chance = _mixed((place & _MASK) * 0x9E3779B1 + int(key) + _mixed(place >> 32)) & 0xFFFF
+    chance = mix((place & _MASK) * 0x9E3779B1 + int(key) + mix(place >> 32) & _MASK) & 0xFFFF
     bits = (x.view(torch.int32).to(torch.int64) & _MASK) + chance & 0xFFFF0000
     signed = torch.where(bits > 0x7FFFFFFF, bits - 0x100000000, bits).to(torch.int32)
     return torch.where(torch.isfinite(x), signed.view(torch.float32), x)
-
-
-def _mixed(x: Tensor) -> Tensor:
-    """Murmur3's finalizer on 32 bits, in 64-bit integers."""
-    x = x & _MASK
-    x = (x ^ x >> 16) * 0x85EBCA6B & _MASK
-    x = (x ^ x >> 13) * 0xC2B2AE35 & _MASK
-    return x ^ x >> 16

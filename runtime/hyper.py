@@ -95,14 +95,14 @@ def check_agreement(
 
 def numbers(hypers: Sequence[Hyper], group: Mapping[str, Any]) -> dict[str, Any]:
     """A group's hypers as `host` reads them: tensors (a tensor `lr`) as Python numbers."""
-    return {hyper.name: _number(group[hyper.name]) for hyper in hypers}
+    return {hyper.name: _number(hyper.name, group[hyper.name]) for hyper in hypers}
 
 
-def _number(value: Any) -> Any:
+def _number(name: str, value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         if value.numel() != 1:
-            raise ValueError(f"Tensor lr must be 1-element, not of shape {tuple(value.shape)}")
+            raise ValueError(f"Tensor {name} must be 1-element, not {value.numel()}")
         return value.item()
     if isinstance(value, (tuple, list)):
-        return tuple(map(_number, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return tuple(_number(name, item) for item in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return value

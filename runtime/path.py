@@ -79,12 +79,13 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Combines the partial results of the sweep before it, per tensor or global, and computes a few
-    numbers. `slots`: the columns of `values` (or `totals`) it fills, with how: a kind and a partial
-    column, or a kind and a column of values, or None where the torch form returns it."""
+    """Combines the partial results of the sweep before it, per tensor, group or over all, and
+    computes a few numbers. `completes` and `gathers`: the columns of `values` or `totals` that are
+    filled from partial results and from a column of values; `results`: those that the torch form
+    returns."""
 
     name: str
-    level: str  # tensor, global
+    level: str  # tensor, group, global
     completes: tuple[tuple[int, str, int], ...] = ()  # (slot column, kind, partial column)
     gathers: tuple[tuple[int, str, int], ...] = ()  # (total column, kind, value column)
     results: tuple[int, ...] = ()  # slot columns that the torch form returns

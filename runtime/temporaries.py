@@ -41,7 +41,7 @@ class Temporaries:
         """Let members see it, as tensors."""
         for piece, stream in zip(self._pieces, self._streams, strict=True):
             for member, first, form in zip(
-                self._bucket.members, stream.firsts, stream.shapes, strict=False
+                self._bucket.members, stream.firsts[:-1], stream.shapes, strict=True
             ):
                 member.tensors[stream.name] = piece[first : first + prod(form)].view(form)
 

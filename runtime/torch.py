@@ -168,8 +168,7 @@ def _row(table: Tensor | None, row: int) -> Tensor | None:
 
 
 def _loads(bucket: Bucket, names: Sequence[str], member: Member) -> list[Tensor]:
-    streams = {stream.name: stream for stream in bucket.path.streams}
-    return [_seen(streams[name], member, bucket.dtypes[0]) for name in names]
+    return [_seen(bucket.streams[name], member, bucket.dtypes[0]) for name in names]
 
 
 def _seen(stream: Stream, member: Member, param: torch.dtype) -> Tensor:
@@ -206,11 +205,10 @@ def _numbers(
 
 def _write(bucket: Bucket, names: Sequence[str], member: Member, results: Sequence[Tensor]) -> None:
     """All results are made before any is written: one may be another stream as it was loaded."""
-    streams = {stream.name: stream for stream in bucket.path.streams}
     places = {member.tensors[name].data_ptr() for name in names}
     made = [result.clone() if result.data_ptr() in places else result for result in results]
     for name, result in zip(names, made, strict=True):
-        if kind(streams[name].level) == "packed":
-            result = pack(result.flatten(), *arguments(streams[name].level, ()))
-        target = _shaped(streams[name], member, member.tensors[name])
+        if kind(bucket.streams[name].level) == "packed":
+            result = pack(result.flatten(), *arguments(bucket.streams[name].level, ()))
+        target = _shaped(bucket.streams[name], member, member.tensors[name])
         target.copy_(result if target.ndim > 1 else result.squeeze())

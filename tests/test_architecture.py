@@ -31,7 +31,7 @@ LAW = {
 OUTSIDE = {
     "dsl": {"lark", "numpy"},
     "compiler": {"jinja2", "numpy", "sympy", "torch", "triton"},
-    "runtime": {"numpy", "torch", "triton"},
+    "runtime": {"numpy", "safetensors", "torch", "triton"},
     "generated": {"torch", "triton"},
     "specs": set[str](),
     "demo": {"torch", "sklearn", "matplotlib"},
@@ -40,7 +40,11 @@ OUTSIDE = {
 }
 # Imports inside functions, each with its reason.
 LATE = {
-    "runtime": {"torch", "triton"},  # triton is absent on many machines
+    "runtime": {
+        "safetensors",
+        "torch",
+        "triton",
+    },  # the first and the last are absent on many machines
     "compiler": {"triton"},
     "benchmarks": {"matplotlib"},  # only pictures need it
     "cli": {

@@ -328,11 +328,11 @@ def test_verify() -> None:
 
 SABOTAGE = """
 import stepc.cli.verify as command
-right = command.compile_text
-def wrong(text, name):
+right = command.class_from_text
+def wrong(name, text):
     assert "1 - beta2" in text
-    return right(text.replace("1 - beta2", "1 - beta1"), name)
-command.compile_text = wrong
+    return right(name, text.replace("1 - beta2", "1 - beta1"))
+command.class_from_text = wrong
 """
 
 
@@ -363,3 +363,30 @@ def test_list_by_family_and_by_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert "`norm`" in capsys.readouterr().err
     assert main(["list", "no such words"]) == 1
     assert "stepc list" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named() -> None:
+    """And not called a bug."""
+    absent = "import sys; sys.modules['sklearn'] = None\n"
+    code = f"{absent}from stepc.cli import main\nsys.exit(main(['demo']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: sklearn is not installed\n  help: pip install 'stepc[demo]'\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["precision", "--seeds", "1"], "say --seeds 2 at least"),
+        (["bench", "--rounds", "1"], "say --rounds 2 at least"),
+        (["bench", "--dtype", "float32,float12"], "there is no `float12`; there are float32"),
+        (["modifiers", "Lyon"], "did you mean `Lion`?"),
+        (["modifiers", "CautiousLion"], "`CautiousLion` is a composition"),
+        (["gallery", "-o", "nowhere", "Lyon"], "did you mean `Lion`?"),
+    ],
+)
+def test_what_would_fail_late_is_refused_at_once(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    assert said in capsys.readouterr().err
