@@ -39,7 +39,8 @@ def build(c: Contestant, listed: Parameters, dtype: torch.dtype, device: str) ->
     """The contestant, ready for its first step."""
     if c.library == "machine":
         return _machine(c, listed, dtype, device)
-    listed = taken(c, listed)
+    if c.rule in _FOR_MATRICES:
+        listed = hidden(listed)
     params = tensors(listed, dtype, device)
     optimizer = _ours(c, listed, params) if c.library == "stepc" else _theirs(c, params)
     if c.variant == "graph":
@@ -48,11 +49,6 @@ def build(c: Contestant, listed: Parameters, dtype: torch.dtype, device: str) ->
     if isinstance(optimizer, CompiledOptimizer) and optimizer.reads_loss:
         step = partial(optimizer.step, loss=1.0)
     return Built(step, optimizer, params)
-
-
-def taken(c: Contestant, listed: Parameters) -> Parameters:
-    """What of a list the rule takes."""
-    return hidden(listed) if c.rule in _FOR_MATRICES else listed
 
 
 def tensors(listed: Parameters, dtype: torch.dtype, device: str) -> list[Tensor]:
@@ -95,6 +91,7 @@ def _machine(c: Contestant, listed: Parameters, dtype: torch.dtype, device: str)
 
 
 def _ours(c: Contestant, listed: Parameters, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """With 1 for what must be given, but for heads."""
     cls = optimizer_class(c.rule)
     given: dict[str, Any] = {
         h.name: listed.heads if "heads" in h.name else 1 for h in cls.hypers if h.required

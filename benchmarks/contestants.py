@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
+    """One that takes part; as text, its name in tables."""
+
     library: str  # stepc, a library of peers.py, or machine
     variant: str
     rule: str

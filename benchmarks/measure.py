@@ -1,6 +1,6 @@
 """What a step moves, launches, keeps and needs for a while, and what the host spends on it.
 
-moved(SGD(params))   ->   bytes of its plan for these tensors: 12 per float32 number
+work(SGD(params)).moved   ->   bytes of its plan for these tensors: 12 per float32 number
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ def _tiny(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def synchronize(device: str) -> None:
+    """Wait until the device has done all it was told; a CPU always has."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
 

@@ -95,23 +95,20 @@ def rivals(rule: str, against: Sequence[str]) -> list[Contestant]:
             library = LIBRARIES[name]
             if base in library.rules and is_installed(library):
                 found[Contestant(*_split(name), base)] = None
-                if "." not in key and key != "all":
-                    break  # the best variant of a library named plainly
+                if key != "all":
+                    break  # the best variant is enough
     return list(found)
 
 
 def _named(key: str) -> list[str]:
-    """`all`, a variant, or all variants of a library, best first."""
+    """The libraries and variants that a word of `--against` means, the best first."""
     if key == "all":
         return list(LIBRARIES)
-    if "." in key and key in LIBRARIES:
-        return [key]
-    names = [name for name in ("torch.fused", *LIBRARIES) if name == key] or []
     if key == "torch":
-        names = ["torch.fused", "torch"]
-    if not names:
+        return ["torch.fused", "torch"]
+    if key not in LIBRARIES:
         raise ValueError(f"no library `{key}`; there are {', '.join(LIBRARIES)}, all and none")
-    return names
+    return [key]
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -120,6 +117,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def is_installed(library: Library) -> bool:
+    """Whether its package is found; it is not loaded."""
     return find_spec(library.module.split(".")[0]) is not None
 
 

@@ -18,6 +18,8 @@ from typing import Any
 # getting pages from the system each time, which a training run, with its activations, would not.
 _HEAP = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"
 
+_PATIENCE = 600.0  # seconds for an answer: a first step may have much to compile
+
 
 class Failed(Exception):
     """A contestant that cannot take part, and why."""
@@ -30,6 +32,7 @@ class Caches:
     folder: Path
 
     def environment(self) -> dict[str, str]:
+        """The variables by which compilers are told."""
         names = {
             "STEPC_CACHE_DIR": "stepc",
             "TRITON_CACHE_DIR": "triton",
@@ -51,22 +54,19 @@ class Process:
             env=os.environ | {"GLIBC_TUNABLES": _HEAP} | caches.environment(),
         )
 
-    def ask(
-        self, do: str, order: Mapping[str, Any] | None = None, patience: float = 600.0
-    ) -> dict[str, Any]:
-        """The answer to an order; Failed if it is an error, or none comes within `patience`
-        seconds."""
+    def ask(self, do: str, order: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer to an order; Failed if it is an error, or none comes in time."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
         try:
             stdin.write((json.dumps({"do": do, **(order or {})}) + "\n").encode())
             stdin.flush()
-            ready, _, _ = select.select([stdout], [], [], patience)
+            ready, _, _ = select.select([stdout], [], [], _PATIENCE)
             line = stdout.readline() if ready else b""
         except BrokenPipeError:
             ready, line = [stdout], b""
         if not ready:
-            raise Failed(f"no answer within {patience:.0f} s")
+            raise Failed(f"no answer within {_PATIENCE:.0f} s")
         if not line:
             raise Failed(f"the process ended: {self._last_words()}")
         answer = json.loads(line)

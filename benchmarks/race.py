@@ -71,6 +71,7 @@ class Entrant:
             raise
 
     def turn(self) -> float:
+        """Seconds of a step, now."""
         self.times.append(self.process.ask("turn")["s"])
         return self.times[-1]
 

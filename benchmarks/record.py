@@ -73,6 +73,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """A contestant that did not run, and why."""
+
     name: str
     message: str
 
@@ -96,6 +98,7 @@ class Record:
     failures: tuple[Failure, ...] = ()
 
     def row(self, name: str) -> Row:
+        """The row of a contestant; StopIteration without one."""
         return next(row for row in self.rows if row.name == name)
 
     @property
@@ -123,6 +126,7 @@ class Record:
 
 
 def write(record: Record, path: Path) -> None:
+    """As JSON; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dumps(asdict(record)), encoding="utf-8")
 
@@ -143,6 +147,7 @@ def _shortened(data: Any) -> Any:
 
 
 def read(path: Path) -> Record:
+    """What was written. OSError, ValueError or TypeError if it cannot be."""
     return from_data(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -130,10 +130,8 @@ class Worker:
             return found.moved, found.launches if counted is None else counted
         c = self.contestant
         if c.variant in ("fused", "graph") and c.rule in ("Adam", "AdamW"):
-            width = self.built.params[0].element_size()
-            return 7 * width * sum(
-                p.numel() for p in self.built.params
-            ), counted  # reads p g m v, writes p m v
+            once = sum(param.nbytes for param in self.built.params)
+            return 7 * once, counted  # reads p g m v, writes p m v
         return None, counted
 
     def _host(self) -> float | None:
@@ -161,6 +159,7 @@ def _wake_torch(device: str) -> None:
 
 
 def explained(error: Exception) -> dict[str, Any]:
+    """The answer that says an order failed."""
     return {"error": f"{type(error).__name__}: {error}"}
 
 

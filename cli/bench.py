@@ -47,6 +47,7 @@ EXAMPLES = """examples:
   stepc bench AdamW --params resnet50,small --dtype float32,bfloat16
   stepc bench --report benchmarks/results/cpu-gpt2-float32.json"""
 
+DTYPES = ("float32", "bfloat16")
 _MOST = {"cpu": 1 << 27, "cuda": 1 << 30}  # parameters, where memory would hold more
 
 
@@ -58,8 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--params", default="gpt2", metavar="LIST,...", help=f"{', '.join((*LISTS, 'flat'))} (gpt2)"
     )
-    add("--dtype", default="float32", metavar="DTYPE,...", help="float32, bfloat16 (float32)")
-    add("--device", default="cpu", help="cpu or cuda (cpu)")
+    add("--dtype", default="float32", metavar="DTYPE,...", help=f"{', '.join(DTYPES)} (float32)")
+    add("--device", default="cpu", choices=("cpu", "cuda"), help="(cpu)")
     add("--size", type=float, metavar="N", help="parameters at most (by memory)")
     add("--rounds", type=int, default=15, help="turns of each contestant at most (15)")
     add("--seconds", type=float, default=8.0, help="of turns for each pair at most (8)")
@@ -75,25 +76,37 @@ def run(options: argparse.Namespace) -> int:
         for path in options.report:
             report(path, read(path))
         return 0
+    check(options)
     names = options.what or sorted(generated.__all__, key=str.lower)
     against: list[str] = [] if options.against == "none" else options.against.split(",")
+    records: list[Record] = []
     try:
         heats = [(Contestant("stepc", "", name), rivals(name, against)) for name in names]
-        records = dict(runs(options, heats))
+        for path, record in runs(options, heats):
+            records.append(record)
+            write(record, path)
+            if not options.json:
+                show(record)
+            if options.plot:
+                draw(record, path.with_suffix(""))
+            print(f"written to {os.path.relpath(path)}", file=sys.stderr)
     except ValueError as error:
         raise Failure(str(error)) from None
     except Failed as failed:
         raise Failure(f"the reference did not run: {failed}") from None
     if options.json:
-        print(dumps([asdict(record) for record in records.values()]), end="")
-    for path, record in records.items():
-        write(record, path)
-        if not options.json:
-            show(record)
-        if options.plot:
-            draw(record, path.with_suffix(""))
-        print(f"written to {os.path.relpath(path)}", file=sys.stderr)
+        print(dumps([asdict(record) for record in records]), end="")
     return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse what would fail after minutes."""
+    for given, known in ((options.params, (*LISTS, "flat")), (options.dtype, DTYPES)):
+        for name in given.split(","):
+            if name not in known:
+                raise Failure(f"there is no `{name}`; there are {', '.join(known)}")
+    if options.rounds < 2:
+        raise Failure("one round has no quartiles", "say --rounds 2 at least")
 
 
 def runs(
@@ -113,6 +126,7 @@ def runs(
 
 
 def slug(name: str) -> str:
+    """A rule as a part of a file's name."""
     return re.sub(r"[^A-Za-z0-9]+", "_", Path(name).stem if "/" in name else name).strip("_")
 
 
@@ -123,6 +137,7 @@ class Line:
         self.title = title
 
     def say(self, text: str) -> None:
+        """What goes on now."""
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K{self.title} {text}")
         elif text.endswith("starts"):
@@ -131,6 +146,7 @@ class Line:
 
 
 def clear() -> None:
+    """Remove the line."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
 

@@ -139,7 +139,7 @@ def refuse_stale(files: dict[Path, str]) -> int:
                 lineterm="",
             )
             print("\n".join(list(lines)[:40]))
-            print(paint(f"{path}: stale", "red"), file=sys.stderr)
+            print(paint(f"{path}: stale", "red", sys.stderr), file=sys.stderr)
     if not stale:
         print(f"{len(files)} file{'s' if len(files) != 1 else ''} up to date")
     return 1 if stale else 0

@@ -47,6 +47,15 @@ EXAMPLES = """examples:
   stepc COMMAND --help                   more about one command"""
 
 
+# What some commands need beyond the rest, and what brings it.
+_EXTRAS = {
+    "triton": "'stepc[triton]'",
+    "matplotlib": "'stepc[demo]'",
+    "sklearn": "'stepc[demo]'",
+    "safetensors": "safetensors",
+}
+
+
 class Command(Protocol):
     """What a command's module offers."""
 
@@ -89,13 +98,19 @@ def run(given: list[str]) -> int:
         advice = nearest(chosen, COMMANDS) or "`stepc --help` lists the commands"
         print(f"stepc: there is no command `{chosen}`; {advice}", file=sys.stderr)
         return 2
-    command = load(chosen) if chosen else None
-    whole = parser(chosen, command)
-    options = whole.parse_args(given)
-    if command is None:
-        whole.print_help()
-        return 0
-    return command.run(options)
+    try:
+        command = load(chosen) if chosen else None
+        whole = parser(chosen, command)
+        options = whole.parse_args(given)
+        if command is None:
+            whole.print_help()
+            return 0
+        return command.run(options)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in _EXTRAS:
+            raise
+        raise Failure(f"{name} is not installed", f"pip install {_EXTRAS[name]}") from None
 
 
 def load(name: str) -> Command:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..dsl.library import Entry, catalogue
-from .failure import Failure
+from .declarations import find
 from .gallery_page import page
 from .terminal import progress
 
@@ -29,17 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    entries = catalogue()
-    unknown = sorted(set(options.names) - {entry.name for entry in entries})
-    if unknown:
-        raise Failure(f"there is no `{unknown[0]}`", "`stepc list` has the names")
-    chosen = [e for e in entries if not options.names or e.name in options.names]
+    chosen = list(map(find, options.names)) or catalogue()
     options.output.mkdir(parents=True, exist_ok=True)
     if not options.no_plots:
-        try:
-            from ..demo.trajectories import draw
-        except ImportError:
-            raise Failure("matplotlib is not installed", "pip install 'stepc[demo]'") from None
+        from ..demo.trajectories import draw
+
         drawn = [e.name for e in chosen if e.kind == "optimizer"]
         for name in progress(drawn, "trajectories"):
             draw(name, options.output / f"{name}.png")
@@ -59,6 +53,7 @@ def pages(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
 
 
 def index(entries: Sequence[Entry], families: Sequence[str]) -> str:
+    """README.md: a table of the optimizers and one of the modifiers, family by family."""
     lines = ["# Gallery", "", "Written by `make gallery` from the specs; do not edit.", ""]
     for kind in ("optimizer", "modifier"):
         lines += [f"## {kind.title()}s", "", "| name | family | what it is |", "|---|---|---|"]

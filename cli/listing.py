@@ -41,9 +41,9 @@ class Stage:
     gain: str = ""
 
 
-def stages(what: str, quantize: str | None = None, rounding: str | None = None) -> dict[str, Stage]:
+def stages(what: str) -> dict[str, Stage]:
     """All stages of `what` (a file, a name, a composition), in order."""
-    model = load(what, quantize=quantize, rounding=rounding)
+    model = load(what)
     spec = spec_of(what, model)
     texts = {"spec": spec, "tree": outline(parse(Source(what, spec))), "model": describe(model)}
 

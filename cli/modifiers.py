@@ -23,6 +23,7 @@ from ..dsl.files import read_source
 from ..dsl.library import SPECS, Entry, catalogue
 from ..dsl.load import load
 from ..dsl.parser import parse
+from .declarations import find
 from .failure import Failure
 from .terminal import progress
 
@@ -75,9 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     rules = bases()
-    unknown = sorted(set(options.names) - set(rules))
-    if unknown:
-        raise Failure(f"there is no optimizer `{unknown[0]}`", "`stepc list` has the names")
+    for name in options.names:
+        if find(name, ("optimizer",)).name not in rules:
+            raise Failure(f"`{name}` is a composition", "name the optimizer that it begins with")
     names = rules if options.all else options.names or ["AdamW"]
     lines = matrix(names)
     if options.output is None:
@@ -119,6 +120,7 @@ def cell(what: str) -> str:
 
 
 def modifiers() -> list[Entry]:
+    """The shipped modifiers, the columns of the matrix."""
     return [entry for entry in catalogue() if entry.kind == "modifier"]
 
 

@@ -36,10 +36,8 @@ def parameters_of(where: str) -> Parameters:
 
 
 def _safetensors(path: Path) -> Parameters:
-    try:
-        from safetensors import safe_open  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise Failure("safetensors is not installed", "pip install safetensors") from None
+    from safetensors import safe_open  # pyright: ignore[reportMissingImports]
+
     try:
         with safe_open(path, framework="np") as file:  # pyright: ignore[reportUnknownVariableType]
             names: Iterable[Any] = file.keys()  # pyright: ignore[reportUnknownVariableType]

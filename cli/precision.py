@@ -24,6 +24,7 @@ from ..benchmarks.training import HEAD, STORAGES, Storage, draw, laps_of, row
 from ..compiler.door import compile as compile_spec
 from ..demo.characters import characters
 from ..demo.race import Lap, MakeOptimizer
+from .failure import Failure
 from .terminal import progress, table
 
 EXAMPLES = """examples:
@@ -43,6 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.seeds < 2:
+        raise Failure("one seed has no deviation", "say --seeds 2 at least")
     task = characters(options.steps)
     found: dict[str, list[Lap]] = {}
     for storage in STORAGES:

@@ -13,10 +13,11 @@ from torch import nn
 from .race import Batch, Task
 
 MODULES = ("argparse", "ast", "dataclasses", "datetime", "inspect", "pathlib", "textwrap", "typing")
-CONTEXT = 64
+CONTEXT = 64  # characters
+BATCH = 32  # of so many
 
 
-def characters(steps: int = 300, batch: int = 32) -> Task:
+def characters(steps: int) -> Task:
     """The task: the last tenth of the text is held out."""
     text = library_text()
     alphabet = {c: k for k, c in enumerate(sorted(set(text)))}
@@ -31,7 +32,7 @@ def characters(steps: int = 300, batch: int = 32) -> Task:
     def batches() -> Iterator[Batch]:
         shuffle = torch.Generator().manual_seed(3)
         while True:
-            yield windows(torch.randint(border - CONTEXT - 1, (batch,), generator=shuffle))
+            yield windows(torch.randint(border - CONTEXT - 1, (BATCH,), generator=shuffle))
 
     return Task("characters", steps, lambda: Transformer(len(alphabet)), batches, windows(starts))
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from .race import Batch, Task
 
+BATCH = 128  # images
 
-def digits(steps: int = 300, batch: int = 128) -> Task:
+
+def digits(steps: int) -> Task:
     """The task: one image in five is held out."""
     data = cast(Any, load_digits())
     images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
@@ -23,7 +25,7 @@ def digits(steps: int = 300, batch: int = 128) -> Task:
     def batches() -> Iterator[Batch]:
         shuffle = torch.Generator().manual_seed(2)
         while True:
-            chosen = train[torch.randint(len(train), (batch,), generator=shuffle)]
+            chosen = train[torch.randint(len(train), (BATCH,), generator=shuffle)]
             yield images[chosen], labels[chosen]
 
     return Task("digits", steps, network, batches, (images[test], labels[test]))

@@ -2,7 +2,7 @@
 
     draw("AdamW", Path("AdamW.png"))
 
-The learning rate is the best of a few powers of ten, by the lowest point in `STEPS` steps.
+The learning rate is the best of a few powers of ten, by where `STEPS` steps end.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from importlib import import_module
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 STEPS = 300
 RATES = tuple(10.0**e for e in range(-4, 2))
@@ -74,21 +72,22 @@ def trajectory(name: str, where: Landscape, rate: float) -> Tensor:
 
 
 def best(name: str, where: Landscape) -> tuple[float, Tensor]:
-    """The rate that gets lowest, and where it went."""
+    """The rate that ends lowest, and where it went."""
     paths = {rate: trajectory(name, where, rate) for rate in RATES}
 
-    def lowest(rate: float) -> float:
+    def height(rate: float) -> float:
         path = paths[rate]
         if len(path) <= STEPS:  # it left the numbers
             return math.inf
         return float(where.value(path[-1, 0], path[-1, 1]))
 
-    rate = min(RATES, key=lowest)
+    rate = min(RATES, key=height)
     return rate, paths[rate]
 
 
 def draw(name: str, path: Path) -> None:
-    """Both trajectories side by side."""
+    """Both trajectories side by side; no screen is needed."""
+    matplotlib.use("Agg")
     figure, axes = plt.subplots(1, len(LANDSCAPES), figsize=(7, 2.8), dpi=80)
     for place, where in zip(axes, LANDSCAPES, strict=True):
         rate, points = best(name, where)

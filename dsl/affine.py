@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .levels import ELEMENT, GLOBAL, join
-from .model import Apply, Assign, Const, Expr, Guard, Repeat, Section, Stmt, When
+from .levels import ELEMENT, join
+from .model import Apply, Assign, Const, Expr, Guard, Repeat, Section, Stmt, When, constant
 
 ARITHMETICS = ("exact", "piecewise_affine")
 
@@ -64,13 +64,12 @@ def _operation(made: Apply) -> Expr:
             return replace(made, op="affine_root")
         case "rsqrt", (x,):
             root = replace(made, op="affine_root", args=(x,))
-            return replace(made, op="affine_quotient", args=(_one(made), root))
+            return replace(made, op="affine_quotient", args=(constant(1, made.span), root))
         case ("square", (x,)) | ("pow", (x, Const(value=2))):
             return _product(made, x, x)
         case "lerp", (a, b, weight):
-            rest = Apply(
-                "sub", (_one(made), weight), level=weight.level, host=weight.host, span=made.span
-            )
+            one = constant(1, made.span)
+            rest = Apply("sub", (one, weight), level=weight.level, host=weight.host, span=made.span)
             parts = _product(made, rest, a), _product(made, weight, b)
             return replace(made, op="add", args=parts)
         case _:
@@ -91,7 +90,3 @@ def _reduction(made: Apply) -> Expr:
 def _product(like: Apply, a: Expr, b: Expr) -> Apply:
     level = join(a.level, b.level) or ELEMENT
     return Apply("affine_product", (a, b), level=level, host=False, span=like.span)
-
-
-def _one(like: Apply) -> Const:
-    return Const(1, level=GLOBAL, host=True, span=like.span)

@@ -31,6 +31,7 @@ def _codecs(*kinds: CodecKind) -> dict[str, CodecKind]:
 
 
 _BYTES: Options = {"block": 256, "signed": True}
+LARGEST_PACKED = 4096  # the largest block of 4-bit codes
 _PACKED: Options = {"block": 128, "signed": True, "pairs": False}
 
 CODECS = _codecs(

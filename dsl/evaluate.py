@@ -46,16 +46,16 @@ def _lerp(a: Array, b: Array, w: Array) -> Array:
     return a + w * (b - a)
 
 
-def _affine(exact: Array, log: Callable[[], Array], *inside: Array) -> Array:
+_NORMAL = 2.0**-126  # float32's least normal number
+
+
+def _affine(exact: Array, log: Array, *inside: Array) -> Array:
     """The number whose size has this piecewise linear logarithm; see affine.py."""
     sizes = [np.abs(x) for x in (exact, *inside)]
     plain = np.logical_or.reduce([(x < _NORMAL) | ~np.isfinite(x) for x in sizes])
-    whole = np.floor(log())
-    size = np.ldexp(1 + log() - whole, np.where(plain, 0, whole).astype(np.int64))
+    whole = np.floor(log)
+    size = np.ldexp(1 + log - whole, np.where(plain, 0, whole).astype(np.int64))
     return np.where(plain, exact, np.copysign(size, exact))
-
-
-_NORMAL = 2.0**-126  # float32's least normal number
 
 
 def _log(x: Array) -> Array:
@@ -65,15 +65,15 @@ def _log(x: Array) -> Array:
 
 
 def _affine_product(a: Array, b: Array) -> Array:
-    return _affine(a * b, lambda: _log(a) + _log(b), a, b)
+    return _affine(a * b, _log(a) + _log(b), a, b)
 
 
 def _affine_quotient(a: Array, b: Array) -> Array:
-    return _affine(a / b, lambda: _log(a) - _log(b), a, b)
+    return _affine(a / b, _log(a) - _log(b), a, b)
 
 
 def _affine_root(x: Array) -> Array:
-    return _affine(np.sqrt(x), lambda: _log(x) / 2, x)
+    return _affine(np.sqrt(x), _log(x) / 2, x)
 
 
 def _match(name: Array, pattern: Array) -> Array:

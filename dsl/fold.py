@@ -115,7 +115,7 @@ _UNARY: dict[str, Callable[[float], float]] = {
     "log": math.log,
     "abs": abs,
     "sign": _sign,
-    "sign_bit": lambda x: math.copysign(1.0, x),
+    "sign_bit": lambda x: -1.0 if x < 0 else 1.0,
     "floor": lambda x: float(math.floor(x)),
     "ceil": lambda x: float(math.ceil(x)),
     "tanh": math.tanh,

@@ -146,13 +146,16 @@ class Interpreter:
             facts,
             tensor.role,
             hypers,
-            start=read_param(self._own[index], tensor.value, tensor.dtype, self.model.rounding),
+            start=Value(ELEMENT, tensor.value.reshape(-1)),
             grad=Value(ELEMENT, (-grad if group.get("maximize") else grad).reshape(-1)),
             own=self._own[index],
             group=self._group[tensor.group],
             common=self._common,
         )
         visit.follow_route()
+        rounding = visit.model.rounding  # of the branch that was taken
+        visit.start = read_param(self._own[index], tensor.value, tensor.dtype, rounding)
+        visit.param = visit.start
         return visit
 
     def _begin_states(self, visits: Sequence[Visit], stage: str) -> None:

@@ -11,8 +11,22 @@ from __future__ import annotations
 import re
 
 from .describe import phrase
-from .levels import GLOBAL, Level
-from .model import Apply, Assign, Const, Expr, Guard, Model, Read, Repeat, Reset, Skip, Stmt, When
+from .levels import Level
+from .model import (
+    Apply,
+    Assign,
+    Const,
+    Expr,
+    Guard,
+    Model,
+    Read,
+    Repeat,
+    Reset,
+    Skip,
+    Stmt,
+    When,
+    constant,
+)
 
 GREEK = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi psi "
@@ -164,12 +178,10 @@ def _one_minus(weight: Expr) -> Expr:
         case Apply(op="sub", args=(Const(value=1), rest)):
             return rest
         case Const(value=int() | float() as value):
-            return Const(1 - value, level=GLOBAL, host=True, span=weight.span)
+            return constant(1 - value, weight.span)
         case _:
-            one = Const(1, level=GLOBAL, host=True, span=weight.span)
-            return Apply(
-                "sub", (one, weight), level=weight.level, host=weight.host, span=weight.span
-            )
+            one, span = constant(1, weight.span), weight.span
+            return Apply("sub", (one, weight), level=weight.level, host=weight.host, span=span)
 
 
 def _below(per: Level | None) -> str:

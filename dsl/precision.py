@@ -7,16 +7,17 @@ With an `eps` beside the root the step stays finite: then it is a note that `ins
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from .codecs import CODECS
 from .context import Context
-from .model import Apply, Assign, Const, Expr, Model, Read
+from .model import Apply, Assign, Const, Expr, Model, Read, Storage
 from .structure import steps
 
 
 def check_zero_codes(c: Context, model: Model) -> tuple[str, ...]:
     """Warn of every quantized state that an unguarded division takes the root of; the notes."""
-    coarse = {line.state: line for line in model.storage if CODECS[line.codec].zero}
-    if not coarse:
+    if not any(CODECS[line.codec].zero for line in model.storage):
         return ()
     notes: dict[str, None] = {}
     values = {
@@ -24,13 +25,13 @@ def check_zero_codes(c: Context, model: Model) -> tuple[str, ...]:
         for stmt in steps(model.body)
         if isinstance(stmt, Assign) and stmt.kind == "local"
     }
+    roots = _Roots(values)
     for stmt in steps(model.body):
         if not isinstance(stmt, Assign):
             continue
-        for state, guarded in sorted(_divided(stmt.value, values, 0)):
-            line = coarse.get(state) or coarse.get("all")
-            exact = any(known.name == state and known.exact for known in model.states)
-            if line is None or exact:
+        for state, guarded in sorted(roots.divided(stmt.value)):
+            line = _coarse(model, state)
+            if line is None:
                 continue
             if guarded:
                 text = (
@@ -49,66 +50,81 @@ def check_zero_codes(c: Context, model: Model) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _coarse(model: Model, name: str) -> Storage | None:
+    """The last line with a code for zero that may hold for the state."""
+    state = model.state(name)
+    for line in reversed(model.storage):
+        if line.names(state) and CODECS[line.codec].zero:
+            return line
+        if line.names(state) and line.condition is None:
+            return None
+    return None
+
+
 Found = set[tuple[str, bool]]
 """(state, whether something is added to it or its root)"""
 
 
-def _divided(expr: Expr, values: dict[str, Expr], depth: int) -> Found:
-    """The states under a root in a denominator."""
-    if not isinstance(expr, Apply) or depth > 64:
-        return set()
-    found: Found = set()
-    for arg in expr.args:
-        found |= _divided(arg, values, depth + 1)
-    match expr:
-        case Apply(op="div", args=(_, below)):
-            found |= _root(below, values, False, 0)
-        case Apply(op="rsqrt", args=(inside,)):
-            found |= _inside(inside, values, False)
-        case Apply(op="pow", args=(inside, Const(value=float() as power))) if power < 0:
-            found |= _inside(inside, values, False)
-        case _:
-            pass
-    return found
+@dataclass(slots=True)
+class _Roots:
+    """`values` are those of the locals; what was found of one is found once."""
 
+    values: dict[str, Expr]
+    known: dict[tuple[str, bool], Found] = field(default_factory=dict[tuple[str, bool], Found])
 
-def _root(expr: Expr, values: dict[str, Expr], guarded: bool, depth: int) -> Found:
-    if depth > 64:
-        return set()
-    match expr:
-        case Read(kind="local", name=name) if name in values:
-            return _root(values[name], values, guarded, depth + 1)
-        case Apply(op="sqrt", args=(inside,)):
-            return _inside(inside, values, guarded)
-        case Apply(op="mul" | "div" | "add" | "maximum" as op, args=(left, right)):
-            guarded = guarded or op in ("add", "maximum")
-            return _root(left, values, guarded, depth + 1) | _root(
-                right, values, guarded, depth + 1
-            )
-        case _:
+    def divided(self, expr: Expr) -> Found:
+        """The states under a root in a denominator."""
+        if not isinstance(expr, Apply):
             return set()
+        found: Found = set()
+        for arg in expr.args:
+            found |= self.divided(arg)
+        match expr:
+            case Apply(op="div", args=(_, below)):
+                found |= self._root(below, False)
+            case Apply(op="rsqrt", args=(inside,)):
+                found |= self._inside(inside, False)
+            case Apply(op="pow", args=(inside, Const(value=float() as power))) if power < 0:
+                found |= self._inside(inside, False)
+            case _:
+                pass
+        return found
 
+    def _root(self, expr: Expr, guarded: bool) -> Found:
+        match expr:
+            case Read(kind="local", name=name) if name in self.values:
+                key = name, guarded
+                if key not in self.known:
+                    self.known[key] = set()  # a local that its own value reads adds nothing
+                    self.known[key] = self._root(self.values[name], guarded)
+                return self.known[key]
+            case Apply(op="sqrt", args=(inside,)):
+                return self._inside(inside, guarded)
+            case Apply(op="mul" | "div" | "add" | "maximum" as op, args=(left, right)):
+                guarded = guarded or op in ("add", "maximum")
+                return self._root(left, guarded) | self._root(right, guarded)
+            case _:
+                return set()
 
-def _inside(expr: Expr, values: dict[str, Expr], guarded: bool) -> Found:
-    """Of what stands under the root: the same, with or without something added there."""
-    match expr:
-        case Apply(op="add" | "maximum", args=(left, right)):
-            states = _states(left, values, 0) | _states(right, values, 0)
-            return {(state, True) for state in states}
-        case _:
-            return {(state, guarded) for state in _states(expr, values, 0)}
+    def _inside(self, expr: Expr, guarded: bool) -> Found:
+        """Of what stands under the root: the same, with or without something added there."""
+        match expr:
+            case Apply(op="add" | "maximum", args=(left, right)):
+                return {(state, True) for state in self._states(left) | self._states(right)}
+            case _:
+                return {(state, guarded) for state in self._states(expr)}
 
-
-def _states(expr: Expr, values: dict[str, Expr], depth: int) -> set[str]:
-    """The states whose zero would make the expression zero."""
-    if depth > 64:
-        return set()
-    match expr:
-        case Read(kind="state", name=name):
-            return {name}
-        case Read(kind="local", name=name) if name in values:
-            return _states(values[name], values, depth + 1)
-        case Apply(op="mul" | "div" | "pow", args=(left, *_)):
-            return _states(left, values, depth + 1)
-        case _:
-            return set()
+    def _states(self, expr: Expr) -> set[str]:
+        """The state whose zero would make the expression zero, if there is one."""
+        seen: set[str] = set()
+        while True:
+            match expr:
+                case Read(kind="state", name=name):
+                    return {name}
+                case Read(kind="local", name=name) if name in self.values and name not in seen:
+                    seen.add(name)
+                    expr = self.values[name]
+                case Apply(op="mul" | "div" | "pow", args=(left, *_)):
+                    expr = left
+                case _:
+                    return set()

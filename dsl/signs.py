@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 
 from .codecs import CODECS
 from .context import Context
-from .model import Apply, Assign, Const, Expr, Model, Read, State, Storage, constant
+from .model import Apply, Assign, Const, Expr, Model, Read, Storage, constant
 from .structure import steps
 
 _NEVER = frozenset(
     """square abs sqrt rsqrt exp exp2 sigmoid softplus norm rms std count eq ne lt le gt ge and or
     not""".split()
 )
-_FACTS = frozenset({"t", "lr", "base_lr", "lr_scale", "numel", "rows", "cols", "ndim", "size"})
+
+_Key = tuple[str, str]  # ("state" or "local", name)
 
 
 def with_signs(c: Context, model: Model) -> Model:
@@ -33,7 +34,7 @@ def with_signs(c: Context, model: Model) -> Model:
     lines: list[Storage] = []
     for line in model.storage:
         lines.append(line)
-        names = _stored_by(model, line)
+        names = frozenset(state.name for state in model.states if line.names(state))
         open_ = "signed" in CODECS[line.codec].options and "signed" not in dict(line.options)
         unsigned = names & never if open_ else frozenset[str]()
         if line.state != "all" and unsigned:
@@ -44,23 +45,16 @@ def with_signs(c: Context, model: Model) -> Model:
     return replace(model, storage=tuple(lines))
 
 
-def _stored_by(model: Model, line: Storage) -> frozenset[str]:
-    if line.state != "all":
-        return frozenset({line.state})
-    return frozenset(
-        s.name for s in model.states if s.level.kind == "element" and not (s.exact or s.host)
-    )
-
-
 def _unsigned(line: Storage, state: str) -> Storage:
     signed = ("signed", constant(False, line.span))
     return replace(line, state=state, options=(*line.options, signed))
 
 
 def _warn(c: Context, line: Storage, names: list[str], never: frozenset[str]) -> None:
-    kind, options = CODECS[line.codec], dict(line.options)
-    said = options.get("signed")
-    unsigned = not kind.signed or (isinstance(said, Const) and not said.value)
+    kind = CODECS[line.codec]
+    said = {name: value.value for name, value in line.options if isinstance(value, Const)}
+    unsigned = not kind.signed or not said.get("signed", True)
+    rests = kind.zero or unsigned or line.codec == "none" or said.get("asymmetric", False)
     for name in names:
         if unsigned and name not in never:
             c.report.warn(
@@ -69,9 +63,7 @@ def _warn(c: Context, line: Storage, names: list[str], never: frozenset[str]) ->
                 line.span,
                 "take a codec with a sign: `dynamic8`, `softsign8`",
             )
-        elif (
-            not kind.zero and line.codec != "none" and not unsigned and "asymmetric" not in options
-        ):
+        elif not rests:
             c.report.warn(
                 "W406",
                 f"`{line.codec}` has no code for 0, so `{name}` never rests",
@@ -85,73 +77,64 @@ def _warn(c: Context, line: Storage, names: list[str], never: frozenset[str]) ->
 
 def nonnegative_states(model: Model) -> frozenset[str]:
     """The states that are never negative."""
-    assigned: dict[tuple[str, str], list[Expr]] = {}
+    given: dict[_Key, list[Expr]] = {("state", s.name): [s.initial] for s in model.states}
     for stmt in steps(model.body):
         if isinstance(stmt, Assign):
-            assigned.setdefault((stmt.kind, stmt.name), []).append(stmt.value)
-    known = frozenset(state.name for state in model.states)
-    while True:
-        signs = _Signs(model, assigned, known)
-        left = frozenset(s.name for s in model.states if s.name in known and signs.holds(s))
-        if left == known:
-            return known
-        known = left
+            given.setdefault((stmt.kind, stmt.name), []).append(stmt.value)
+    given.pop(("state", "loss"), None)  # the caller of a step writes it
+    signs = _Signs(model, set(given))
+    while negative := {key for key in signs.known if not signs.all(given[key])}:
+        signs.known -= negative
+    return frozenset(name for kind, name in signs.known if kind == "state")
 
 
 @dataclass(slots=True)
 class _Signs:
+    """`known`: states and locals taken for never negative. What holds for all that they are given
+    if it holds for them, holds from the first step on."""
+
     model: Model
-    assigned: dict[tuple[str, str], list[Expr]]
-    known: frozenset[str]
+    known: set[_Key]
 
-    def holds(self, state: State) -> bool:
-        """Whether a state begins and stays not negative, if all `known` do."""
-        return self.all((state.initial, *self.assigned.get(("state", state.name), ())), 0)
+    def all(self, exprs: Iterable[Expr]) -> bool:
+        return all(map(self.never, exprs))
 
-    def all(self, exprs: Iterable[Expr], depth: int) -> bool:
-        return all(self.never(expr, depth + 1) for expr in exprs)
-
-    def never(self, expr: Expr, depth: int) -> bool:
+    def never(self, expr: Expr) -> bool:
         """Whether a value is never negative (NaN aside)."""
-        if depth > 40:
-            return False
         match expr:
             case Const(value=value):
                 return not isinstance(value, str) and value >= 0
-            case Read(kind="state", name=name):
-                return name in self.known
-            case Read(kind="local", name=name):
-                values = self.assigned.get(("local", name), [])
-                return bool(values) and self.all(values, depth)
+            case Read(kind="state" | "local" as kind, name=name):
+                return (kind, name) in self.known
             case Read(kind="hyper", name=name):
                 return self._bounds(name)[0] >= 0
-            case Read(kind="fact", name=name):
-                return name in _FACTS
+            case Read(kind="fact"):
+                return True  # a count, a rate or a truth; words are in no state
             case Apply(op=op, args=args):
-                return self._apply(op, args, depth)
+                return self._apply(op, args)
             case _:
                 return False
 
-    def _apply(self, op: str, args: tuple[Expr, ...], depth: int) -> bool:
+    def _apply(self, op: str, args: tuple[Expr, ...]) -> bool:
         match op, args:
             case _, _ if op in _NEVER:
                 return True
             case "pow", (_, Const(value=int() as power)) if power % 2 == 0:
                 return True
             case "pow", (base, _):
-                return self.never(base, depth)
+                return self.never(base)
             case "mul", (a, b) if a == b:
                 return True
             case "mul" | "add" | "div" | "minimum" | "lerp", _:
-                return self.all(args, depth)
+                return self.all(args)
             case "maximum", _:
-                return any(self.never(arg, depth + 1) for arg in args)
+                return any(map(self.never, args))
             case "clamp", (_, low, _):
-                return self.never(low, depth)
+                return self.never(low)
             case "where" | "select", (_, a, b):
-                return self.all((a, b), depth)
+                return self.all((a, b))
             case "sum" | "mean" | "max" | "min" | "cast" | "quantile" | "stored", (x, *_):
-                return self.never(x, depth)
+                return self.never(x)
             case "sub", (Const(value=int() | float() as one), Read(kind="hyper", name=name)):
                 return self._bounds(name)[1] <= one
             case _:

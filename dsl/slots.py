@@ -52,8 +52,11 @@ def capacity(size: Expr, hypers: Mapping[str, Hyper]) -> int | None:
     if isinstance(size, Read) and size.kind == "hyper" and size.name in hypers:
         default = hypers[size.name].default
         size = default if isinstance(default, Const) else size
-    known = isinstance(size, Const) and isinstance(size.value, int) and size.value >= 1
-    return int(size.value) if isinstance(size, Const) and known else None
+    match size:
+        case Const(value=int() as count) if count >= 1:
+            return count
+        case _:
+            return None
 
 
 def unpack_slots(model: Model) -> Model:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import members
+from . import members, storage_lines
 from . import syntax as s
 from .affine import ARITHMETICS, affine_arithmetic
 from .assume import assuming
@@ -213,10 +213,10 @@ def understand_storage(c: Context, authors: list[Author]) -> tuple[tuple[Storage
         with c.framed_as(author.frame):
             for owned in author.members:
                 if isinstance(owned.node, s.Quantize):
-                    line = members.storage(c, owned.node)
+                    line = storage_lines.storage(c, owned.node)
                     found += [] if line is None else [line]
                 elif isinstance(owned.node, s.Round):
-                    rounding = members.rounding(c, owned.node)
+                    rounding = storage_lines.rounding(c, owned.node)
     return tuple(found), rounding
 
 

@@ -29,12 +29,13 @@ from .cells import (
     identity,
     join,
 )
-from .codes import read_back, round_to
+from .codes import read_back
 from .evaluate import ELEMENTARY, MATRICES, REDUCTIONS, elementary, number, reduce
 from .factorise import ONE, SEVERAL, put, take
 from .keep import Keep
 from .levels import Level
 from .model import Apply, Const, Expr, Model, Read, State
+from .storage import round_to
 
 ACROSS = ("global", "group", "layers")  # levels that hold more than one tensor
 
@@ -95,13 +96,8 @@ class Visit:
 
     def keep(self, state: State) -> Keep:
         """Where a state is kept: one for the tensor, for its group, or for all."""
-        match state.level.kind:
-            case "global":
-                return self.common
-            case "group":
-                return self.group
-            case _:
-                return self.own
+        shared = {"global": self.common, "group": self.group}
+        return shared.get(state.level.kind, self.own)
 
     def has(self, name: str) -> bool:
         return name in self.keep(self.model.state(name)).present

@@ -59,12 +59,9 @@ def _as_stored(visit: Visit, state: State, value: Value, dtype: str) -> Value:
 
 
 def _storage_line(visit: Visit, state: State) -> Storage | None:
-    """The last line that names the state; `all` are those like the parameter, neither exact nor on
-    the host."""
-    in_all = state.level.kind == "element" and not state.exact
+    """The last line that names the state and holds."""
     for line in reversed(visit.model.storage):
-        named = line.state == state.name or (line.state == "all" and in_all)
-        if named and (line.condition is None or visit.holds(line.condition)):
+        if line.names(state) and (line.condition is None or visit.holds(line.condition)):
             return line
     return None
 

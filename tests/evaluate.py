@@ -193,12 +193,12 @@ def run_plan(plan: Plan, world: World) -> dict[str, Array]:
     return stored
 
 
-def close(a: Array, b: Array, rel: float = 1e-9) -> bool:
+def close(a: Array, b: Array) -> bool:
     """Equal up to reassociation in float64, at the scale of the larger of the two."""
     a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
     scale = max(
         float(np.nanmax(np.abs(a), initial=0)), float(np.nanmax(np.abs(b), initial=0)), 1e-300
     )
-    return bool(np.allclose(a, b, rtol=rel, atol=rel * scale, equal_nan=True)) and math.isfinite(
+    return bool(np.allclose(a, b, rtol=1e-9, atol=1e-9 * scale, equal_nan=True)) and math.isfinite(
         scale
     )

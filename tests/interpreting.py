@@ -17,8 +17,8 @@ from stepc.dsl.load import load
 Grads = list[np.ndarray]
 
 
-def random_grads(shapes: Sequence[tuple[int, ...]], steps: int, seed: int = 0) -> list[Grads]:
-    chance = np.random.default_rng(seed)
+def random_grads(shapes: Sequence[tuple[int, ...]], steps: int) -> list[Grads]:
+    chance = np.random.default_rng(0)
     return [[chance.standard_normal(shape) for shape in shapes] for _ in range(steps)]
 
 
@@ -38,20 +38,6 @@ def interpreter(
         for name, shape in zip(labels, shapes, strict=True)
     ]
     return Interpreter(load(spec, **options), tensors, [dict(hypers or {})])
-
-
-def rule(update: str, states: str = "", more: str = "") -> str:
-    """A spec text; the indentation of the parts does not matter."""
-
-    def indented(text: str, depth: int) -> str:
-        lines = [line for line in text.splitlines() if line.strip()]
-        margin = min((len(line) - len(line.lstrip()) for line in lines), default=0)
-        return "".join(f"{' ' * depth}{line[margin:]}\n" for line in lines)
-
-    return (
-        "optimizer Tried:\n    hyper lr = 1.0\n"
-        f"{indented(states, 4)}    update:\n{indented(update, 8)}{indented(more, 4)}"
-    )
 
 
 def values(run: Interpreter) -> list[np.ndarray]:

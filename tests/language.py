@@ -28,6 +28,22 @@ from stepc.runtime import CompiledOptimizer, use_target
 Array = np.ndarray
 Group = Mapping[str, Any]
 
+MATRIX = np.array([[1.0, -2.0], [0.5, 4.0]])
+MATRIX_GRAD = np.array([[0.5, 1.0], [-2.0, 0.25]])
+VECTOR = np.array([3.0, -1.0])
+
+BASE = """
+optimizer Base:
+    hyper lr = 1.0 in [0, inf)
+    hyper beta = 0.5 in [0, 1)
+    state m: like param
+    update:
+        m = beta * m + grad
+        direction = m
+    decay:
+        param *= 0.5
+"""
+
 every_target = pytest.mark.parametrize("target", ["interpreter", "torch", "c"])
 
 

@@ -244,7 +244,7 @@ def run_c(
     tables = _tables(plan, tensors, hypers)
     for step, function in zip(plan.steps, functions, strict=True):
         if isinstance(step, Sweep):
-            tables["tasks"], tables["spans"] = _tasks(step, tensors, hypers, task_size)
+            tables["tasks"], tables["spans"] = tasks_of(step, tensors, hypers, task_size)
             width = max(len(s.partials) for s in plan.sweeps)
             if step.partials:
                 tables["partials"] = np.full((len(tables["tasks"]), width), np.nan)
@@ -276,16 +276,18 @@ def _tables(
     }
 
 
-def _tasks(
-    sweep: Sweep, tensors: list[Tensor], hypers: Mapping[str, float], size: int
+def tasks_of(
+    sweep: Sweep, tensors: list[Tensor], hypers: Mapping[str, float], size: int, multiple: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of about `size` elements, of whole cells and a `multiple` of them: (tensor, from, to)
+    each; and for each tensor the first of its pieces and how many there are."""
     tasks: list[tuple[int, int, int]] = []
     spans: list[tuple[int, int]] = []
     for row, tensor in enumerate(tensors):
         count, length = tensor.numel, 1
         if sweep.cell is not None:
             count, length = cell_shape(sweep.cell, tensor, hypers)
-        each = max(1, size // length)
+        each = -(-max(1, size // length) // multiple) * multiple
         first = len(tasks)
         tasks += [(row, b, min(b + each, count)) for b in range(0, count, each)]
         spans.append((first, len(tasks) - first))

@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 import torch
 from hand_programs import SPAN, Hand, adamw, lamb, per_cell
-from running_plans import Tensor, allocate, cell_shape, expected, fact
+from running_plans import Tensor, allocate, cell_shape, expected, fact, tasks_of
 
 import stepc.generated
+from stepc.compiler.emit.syntaxes import TRITON_PLACES
 from stepc.compiler.emit.triton import kernel_of
 from stepc.compiler.emit.triton_frame import KernelText
 from stepc.compiler.ir import Program
@@ -42,6 +43,7 @@ from stepc.runtime import CompiledOptimizer, use_target
 
 HEAD = "from __future__ import annotations\n\nfrom stepc.runtime.kernel import kernel\n"
 BLOCK = 1024
+TASK = 4096  # elements, about
 
 
 def kernels_of(plan: Plan, prefix: str) -> list[KernelText]:
@@ -60,8 +62,9 @@ def module_of(kernels: list[KernelText], name: str) -> ModuleType:
     """A module with these kernels, from a file as `triton.jit` wants it."""
     functions = sorted({f for kernel in kernels for f in kernel.functions})
     head = HEAD
-    if functions:
-        head += f"from stepc.runtime.elementary import {', '.join(functions)}\n"
+    for name in functions:
+        place = next(place for place, known in TRITON_PLACES.items() if name in known)
+        head += f"from stepc.runtime.{place} import {name}\n"
     folder = Path(tempfile.mkdtemp(prefix="stepc-triton-"))
     path = folder / f"{name}.py"
     path.write_text(head + "\n\n" + "\n\n".join(kernel.text for kernel in kernels))
@@ -72,9 +75,7 @@ def module_of(kernels: list[KernelText], name: str) -> ModuleType:
     return module
 
 
-def run_triton(
-    plan: Plan, tensors: list[Tensor], hypers: Mapping[str, float], *, task_size: int = 4096
-) -> None:
+def run_triton(plan: Plan, tensors: list[Tensor], hypers: Mapping[str, float]) -> None:
     """Run one step in place, in float32 (float64 where param is)."""
     import triton.language as tl
 
@@ -104,8 +105,9 @@ def run_triton(
     width = max((len(sweep.partials) for sweep in plan.sweeps), default=0)
     for step, text in zip(plan.steps, kernels, strict=True):
         if isinstance(step, Sweep):
-            tasks, spans = _tasks(step, tensors, hypers, task_size)
-            tables |= {"tasks": torch.tensor(tasks), "spans": torch.tensor(spans)}
+            columns = step.cell is not None and step.cell.kind == "cols"
+            tasks, spans = tasks_of(step, tensors, hypers, TASK, 16 if columns else 1)
+            tables |= {"tasks": torch.from_numpy(tasks), "spans": torch.from_numpy(spans)}
             if width:
                 tables["partials"] = torch.full((len(tasks), width), np.nan, dtype=torch.float64)
             grid = len(tasks)
@@ -115,24 +117,6 @@ def run_triton(
         function = getattr(module, text.name)
         function = getattr(function, "compiled", function)
         function[(grid,)](*arguments, **{name: constants[name] for name in text.constants})
-
-
-def _tasks(
-    sweep: Sweep, tensors: list[Tensor], hypers: Mapping[str, float], size: int
-) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
-    tasks: list[tuple[int, int, int]] = []
-    spans: list[tuple[int, int]] = []
-    for row, tensor in enumerate(tensors):
-        count, length = tensor.numel, 1
-        if sweep.cell is not None:
-            count, length = cell_shape(sweep.cell, tensor, hypers)
-        each = max(1, size // length)
-        if sweep.cell is not None and sweep.cell.kind == "cols":
-            each = -(-each // 16) * 16
-        first = len(tasks)
-        tasks += [(row, b, min(b + each, count)) for b in range(0, count, each)]
-        spans.append((first, len(tasks) - first))
-    return tasks, spans
 
 
 # ---------------------------------------------------------------- plans

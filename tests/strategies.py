@@ -44,7 +44,6 @@ class _Names:
 
     known: dict[str, str] = field(default_factory=lambda: {"param": "element", "grad": "element"})
     local: int = 0
-    per_level: tuple[str, ...] = LEVELS
 
 
 @st.composite
@@ -68,7 +67,7 @@ def values(draw: st.DrawFn, names: _Names, level: str, depth: int = 3) -> str:
     if kind == 7 and level == "element":
         a, b = draw(values(names, level, depth - 1)), draw(values(names, level, depth - 1))
         return f"where(grad > 0.25, {a}, {b})"
-    target = draw(st.sampled_from([at for at in names.per_level if at in _BELOW[level]] or [level]))
+    target = draw(st.sampled_from([at for at in LEVELS if at in _BELOW[level]] or [level]))
     if target == "element":
         return draw(values(names, level, depth - 1))
     inner = f"grad * ({draw(values(names, 'element', min(depth - 1, 1)))})"
@@ -84,7 +83,7 @@ def _statements(draw: st.DrawFn, names: _Names, states: dict[str, str], count: i
             value = draw(values(names, states[name], 2))
             lines.append(f"{name} = lerp({name}, tanh({value}), 0.3)")
         else:
-            level = draw(st.sampled_from(names.per_level))
+            level = draw(st.sampled_from(LEVELS))
             value = draw(values(names, level, 2))
             name = f"x{names.local}"
             names.local += 1
@@ -94,10 +93,10 @@ def _statements(draw: st.DrawFn, names: _Names, states: dict[str, str], count: i
 
 
 @st.composite
-def specs(draw: st.DrawFn, per_level: tuple[str, ...] = LEVELS) -> str:
+def specs(draw: st.DrawFn) -> str:
     """The text of one optimizer `Random`."""
-    names = _Names(per_level=per_level)
-    states = {f"s{k}": draw(st.sampled_from(per_level)) for k in range(draw(st.integers(0, 3)))}
+    names = _Names()
+    states = {f"s{k}": draw(st.sampled_from(LEVELS)) for k in range(draw(st.integers(0, 3)))}
     lines = [
         "optimizer Random:",
         "    hyper lr = 1e-2 in [0, inf)",

@@ -44,12 +44,10 @@ PROGRAMS = {
 SHAPES = ((4, 7), (8, 300), (64, 1111), (1, 1))
 
 
-def tensors_for(
-    program: Program, dtype: type = np.float32, shapes: object = SHAPES
-) -> list[Tensor]:
+def tensors_for(program: Program, dtype: type = np.float32) -> list[Tensor]:
     rng = np.random.default_rng(5)
     made: list[Tensor] = []
-    for rows, cols in shapes:  # type: ignore[attr-defined]
+    for rows, cols in SHAPES:
         if rows % 4 and any(s.level == HEADS for s in program.streams):
             continue
         tensor = Tensor(rows, cols, {})

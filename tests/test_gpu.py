@@ -41,9 +41,9 @@ def optimizer(name: str, params: Sequence[Tensor], **given: object) -> CompiledO
     return cls(named, **required, **given)
 
 
-def train(opt: CompiledOptimizer, params: Sequence[Tensor], steps: int = STEPS) -> list[Tensor]:
+def train(opt: CompiledOptimizer, params: Sequence[Tensor]) -> list[Tensor]:
     random = torch.Generator().manual_seed(2)
-    for _ in range(steps):
+    for _ in range(STEPS):
         for param in params:
             param.grad = torch.randn(param.shape, generator=random).to(DEVICE, param.dtype)
         opt.step()

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interpreting import interpreter, random_grads, rule, values
+from interpreting import interpreter, random_grads, values
+from language import rule
 
 from stepc.dsl.diagnostics import SpecError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from interpreting import interpreter, random_grads, rule, values
+from interpreting import interpreter, random_grads, values
+from language import rule
 
 from stepc.dsl.interpret import Interpreter, Tensor
 from stepc.dsl.load import load

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from interpreting import interpreter, random_grads, rule, values
+from interpreting import interpreter, random_grads, values
+from language import rule
 
 from stepc.dsl.interpret import Interpreter, Tensor
 from stepc.dsl.load import load
@@ -13,9 +14,9 @@ from stepc.dsl.load import load
 # ---------------------------------------------------------------- values
 
 
-def moved_by(expression: str, grad: np.ndarray, more: str = "") -> np.ndarray:
+def moved_by(expression: str, grad: np.ndarray) -> np.ndarray:
     """The direction that an expression gives."""
-    run = interpreter(rule(f"direction = {expression}", more), [grad.shape])
+    run = interpreter(rule(f"direction = {expression}"), [grad.shape])
     run.tensors[0].value = np.zeros(grad.shape)
     run.step([grad])
     return -values(run)[0]

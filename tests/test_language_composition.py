@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from language import Run, every_target, refused, rule, same
+from language import BASE, Run, every_target, refused, rule, same
+from language import MATRIX as P
+from language import MATRIX_GRAD as G
+from language import VECTOR as V
 
 from stepc.dsl.load import load
 
-P = np.array([[1.0, -2.0], [0.5, 4.0]])
-G = np.array([[0.5, 1.0], [-2.0, 0.25]])
-V = np.array([3.0, -1.0])
-
-BASE = """
-optimizer Base:
-    hyper lr = 1.0 in [0, inf)
-    hyper beta = 0.5 in [0, 1)
-    state m: like param
-    update:
-        m = beta * m + grad
-        direction = m
-    decay:
-        param *= 0.5
-"""
 TIMES = "modifier Times(k = 10):\n    direction:\n        direction *= k\n"
 PLUS = "modifier Plus(k = 1):\n    direction:\n        direction += k\n"
 

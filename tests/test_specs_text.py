@@ -52,7 +52,7 @@ def test_numeric_hypers_have_bounds(path: Path) -> None:
 def test_every_optimizer_has_a_reference() -> None:
     """All that have a rule of their own: the rest is others composed, or in another storage."""
     tested = {name for name in ORACLES if "+" not in name} | {s.name for s in SCENARIOS}
-    tested |= {"AdaPNM", "Factor4bit"}  # the rule inside Ranger21; one that has no reference yet
+    tested |= {"AdaPNM"}  # the rule inside Ranger21
     rules = {
         optimizer.name
         for path in FILES

@@ -64,7 +64,12 @@ def test_elementary_functions_are_accurate(errors: dict[str, float]) -> None:
     assert max(found.values()) < 2e-6, found
 
 
+# In units of the steps taken; 1e-4 for all others. Muon's matrix products are torch's in both, but
+# of float32 sums in another order. A projection multiplies whole weights by such a sum: one unit in
+# the last place of a weight of 4 is 2e-4 of the small steps that these take.
+LIMITS = {"Muon": 1e-3, "AdamHyper": 3e-4, "Ranger21": 3e-4, "SphereProjectionAdamW": 3e-4}
+
+
 @pytest.mark.parametrize("name", sorted(kind.__name__ for kind in optimizers()))
 def test_optimizers_agree_with_their_torch_form(name: str, errors: dict[str, float]) -> None:
-    """Muon's matrix products are torch's in both, after float32 sums in another order."""
-    assert errors[f"optimizer/{name}"] < (1e-3 if name == "Muon" else 1e-4)
+    assert errors[f"optimizer/{name}"] < LIMITS.get(name, 1e-4)

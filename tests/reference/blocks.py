@@ -95,24 +95,24 @@ def adamw(tensor: OneTensor, hypers: Hypers) -> None:
     p.sub_(hypers["lr"] * (s["m"] / (1 - beta1**t)) / d)
 
 
-def dynamic_map(signed: bool) -> torch.Tensor:
-    """The dynamic-exponent map with 8 bits: 256 ascending float32 values."""
+def dynamic_map(signed: bool, decades: int = 7) -> torch.Tensor:
+    """The dynamic-exponent map, of 8 bits with seven decades and of 4 bits with three: ascending
+    float32 values."""
     values = [0.0, 1.0]
-    for i in range(7):
+    for i in range(decades):
         cells = 2**i if signed else 2 ** (i + 1)
         width = 0.9 / cells
         for k in range(cells):
-            x = 10.0 ** (i - 6) * (0.1 + width * (k + 0.5))
+            x = 10.0 ** (i + 1 - decades) * (0.1 + width * (k + 0.5))
             values += [x, -x] if signed else [x]
     return torch.tensor(sorted(values), dtype=torch.float64).to(torch.float32)
 
 
-def through_dynamic8(x: torch.Tensor, signed: bool, block: int = 256) -> torch.Tensor:
+def through_map(x: torch.Tensor, table: torch.Tensor, block: int) -> torch.Tensor:
     """What x reads back as: nearest code (the lower on a tie) of x over its block's maximum."""
-    table = dynamic_map(signed).to(torch.float64)
-    flat = x.reshape(-1)
+    table = table.to(torch.float64)
     pieces: list[torch.Tensor] = []
-    for piece in flat.split(block):
+    for piece in x.reshape(-1).split(block):
         scale = piece.abs().max().to(torch.float32).to(torch.float64)
         if scale == 0:
             pieces.append(torch.zeros_like(piece))
@@ -120,6 +120,11 @@ def through_dynamic8(x: torch.Tensor, signed: bool, block: int = 256) -> torch.T
         distance = (piece[:, None] / scale - table[None, :]).abs()
         pieces.append(table[distance.argmin(dim=1)] * scale)
     return torch.cat(pieces).reshape(x.shape)
+
+
+def through_dynamic8(x: torch.Tensor, signed: bool) -> torch.Tensor:
+    """8 bits in blocks of 256."""
+    return through_map(x, dynamic_map(signed), 256)
 
 
 def adamw_8bit(tensor: OneTensor, hypers: Hypers) -> None:
@@ -137,3 +142,25 @@ def lion_8bit(tensor: OneTensor, hypers: Hypers) -> None:
     s["m"] = average(s.get("m"), g, beta2)
     if p.numel() >= 4096:
         s["m"] = through_dynamic8(s["m"], signed=True)
+
+
+def factor_4bit(tensor: OneTensor, hypers: Hypers) -> None:
+    """4-bit Factor (low-bit 1.8): m in dynamic codes; of a matrix v is the product of the averages
+    of its rows and columns over the mean of the former, of a vector it takes the values k / 16."""
+    p, g, lr, s, t = tensor.value, tensor.grad, hypers["lr"], tensor.state, tensor.calls
+    beta1, beta2 = hypers["betas"]
+    s["m"] = average(s.get("m"), g, beta1)
+    square = g * g
+    if p.dim() > 1:
+        matrix = square.reshape(p.shape[0], -1)
+        s["r"] = average(s.get("r"), matrix.mean(dim=1), beta2)
+        s["c"] = average(s.get("c"), matrix.mean(dim=0), beta2)
+        second = torch.outer(s["r"] / s["r"].mean(), s["c"]).reshape(p.shape)
+    else:
+        second = s["v"] = average(s.get("v"), square, beta2)
+    step = s["m"] / (1 - beta1**t) / (torch.sqrt(second / (1 - beta2**t)) + hypers["eps"])
+    p.mul_(1 - lr * hypers["weight_decay"]).sub_(lr * step)
+    if p.numel() >= 4096:
+        s["m"] = through_map(s["m"], dynamic_map(signed=True, decades=3), 128)
+        if "v" in s:
+            s["v"] = through_map(s["v"], torch.arange(1, 17) / 16, 128)

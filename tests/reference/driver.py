@@ -42,12 +42,12 @@ Rule = Callable[[OneTensor, Hypers], None]
 RuleOfAll = Callable[[list[OneTensor], dict[str, Any], Hypers], None]
 
 
-class _Tensors:
+class Tensors:
     """The tensors of a rule, each with its count, its name and the gradient of this call."""
 
     def __init__(
         self,
-        rule: Rule | RuleOfAll,
+        rule: Callable[..., Any],
         params: Sequence[torch.Tensor],
         defaults: Hypers,
         hypers: Hypers,
@@ -56,9 +56,10 @@ class _Tensors:
         unknown = set(hypers) - set(defaults)
         if unknown:
             raise TypeError(f"{rule.__name__} has no hyper {sorted(unknown)}")
+        self.rule = rule
         self.params = list(params)
         self.hypers = {**defaults, **hypers}
-        labels = list(names) or [""] * len(self.params)
+        labels = list(names) or [str(i) for i in range(len(self.params))]
         self.tensors = [
             OneTensor(p, label, torch.zeros_like(p))
             for p, label in zip(self.params, labels, strict=True)
@@ -83,19 +84,8 @@ class _Tensors:
         return set().union(*(tensor.taken for tensor in self.tensors))
 
 
-class Handwritten(_Tensors):
-    """Applies a rule to every tensor that has a gradient."""
-
-    def __init__(
-        self,
-        rule: Rule,
-        params: Sequence[torch.Tensor],
-        defaults: Hypers,
-        hypers: Hypers,
-        names: Sequence[str],
-    ) -> None:
-        super().__init__(rule, params, defaults, hypers, names)
-        self.rule = rule
+class Handwritten(Tensors):
+    """Applies a `Rule` to every tensor that has a gradient."""
 
     @torch.no_grad()
     def step(self, loss: float | None = None) -> None:
@@ -103,19 +93,11 @@ class Handwritten(_Tensors):
             self.rule(tensor, self.hypers)
 
 
-class Together(_Tensors):
-    """Applies a rule once, to all tensors that have a gradient."""
+class Together(Tensors):
+    """Applies a `RuleOfAll` once, to all tensors that have a gradient."""
 
-    def __init__(
-        self,
-        rule: RuleOfAll,
-        params: Sequence[torch.Tensor],
-        defaults: Hypers,
-        hypers: Hypers,
-        names: Sequence[str],
-    ) -> None:
-        super().__init__(rule, params, defaults, hypers, names)
-        self.rule = rule
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.shared: dict[str, Any] = {}
 
     @torch.no_grad()

@@ -128,6 +128,7 @@ ORACLES: dict[str, MakeOracle] = {
     "AdamMini": _rule(blocks.adam_mini, **_ADAMW, num_heads=1),
     "AdamW8bit": _rule(blocks.adamw_8bit, **_ADAMW),
     "Lion8bit": _rule(blocks.lion_8bit, **_LION),
+    "Factor4bit": _rule(blocks.factor_4bit, **_ADAMW),
     "Muon": _rule(blocks.muon, **_MUON),
     "MuonMatrix": _rule(blocks.muon_matrix, **_MUON_MATRIX),
     "AdamW + Cautious": _rule(modifiers.cautious_adamw, **_ADAMW, floor=1e-3),

@@ -38,7 +38,6 @@ def _new(
     branches: str = "",
     shapes: Shapes = SHAPES,
     kind: str = "noise",
-    steps: int = 22,
     together: bool = False,
     name: str = "",
     wants_loss: bool = False,
@@ -51,10 +50,9 @@ def _new(
         variants,
         frozenset(one.strip() for one in branches.split(",") if one),
         shapes,
-        steps,
-        kind,
-        _NONE if together else LATE,
-        wants_loss,
+        kind=kind,
+        absent=_NONE if together else LATE,
+        wants_loss=wants_loss,
     )
 
 

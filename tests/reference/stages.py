@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
 from .adaptive import moments
 from .blocks import polar
-from .driver import Hypers, OneTensor
+from .driver import Hypers, OneTensor, Tensors
 from .elementwise import average
 
 
@@ -142,7 +142,7 @@ class _Base(Protocol):
 BASES: dict[str, type[_Base]] = {one.__name__: one for one in (AdamW, Lion, SGD, LAMB, MuonMatrix)}
 
 
-class Staged:
+class Staged(Tensors):
     """An oracle. The hypers of base and modifiers are one flat dict; no two share a name."""
 
     def __init__(
@@ -154,40 +154,19 @@ class Staged:
         names: Sequence[str],
     ) -> None:
         self.base, self.modifiers = BASES[base], list(modifiers)
-        self.hypers: Hypers = dict(self.base.defaults)
+        defaults: Hypers = dict(self.base.defaults)
         for modifier in self.modifiers:
-            shared = set(self.hypers) & set(modifier.defaults)
+            shared = set(defaults) & set(modifier.defaults)
             if shared:
                 raise TypeError(f"two hypers with one name: {sorted(shared)}")
-            self.hypers.update(modifier.defaults)
-        unknown = set(hypers) - set(self.hypers)
-        if unknown:
-            raise TypeError(f"no hyper {sorted(unknown)}")
-        self.hypers.update(hypers)
+            defaults |= modifier.defaults
+        super().__init__(self.base, params, defaults, hypers, names)
         for modifier in self.modifiers:
             modifier.hypers = self.hypers
-        self.params = list(params)
-        labels = list(names) or [str(i) for i in range(len(self.params))]
-        self.tensors = [
-            OneTensor(p, label, torch.zeros_like(p))
-            for p, label in zip(self.params, labels, strict=True)
-        ]
-
-    def set(self, **hypers: Any) -> None:
-        self.hypers.update(hypers)
-
-    @property
-    def taken(self) -> set[str]:
-        return set().union(*(tensor.taken for tensor in self.tensors))
 
     @torch.no_grad()
     def step(self, loss: float | None = None) -> None:
-        moving: list[OneTensor] = []
-        for param, tensor in zip(self.params, self.tensors, strict=True):
-            if param.grad is not None:
-                tensor.calls += 1
-                tensor.grad = param.grad.clone()
-                moving.append(tensor)
+        moving = self.moving(loss)
         for modifier in self.modifiers:
             modifier.grad(moving)
         replaced = any(modifier.replaces_decay for modifier in self.modifiers)

@@ -3,7 +3,7 @@
     VARIANTS["SGD"]  ->  plain, with momentum and dampening, with nesterov
     NAMED_SHAPES     ->  tensors of every kind: matrices both ways, vectors, a scalar, a convolution
 
-The first tensor is large enough for quantized states (4096 elements).
+The first tensor and the last are large enough for quantized states (4096 elements).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NAMED_SHAPES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("layers.0.conv.weight", (4, 2, 3, 3)),
     ("scale", ()),
     ("lm_head.weight", (5, 8)),
+    ("long.bias", (4100,)),
 )
 MATRICES = tuple(one for one in NAMED_SHAPES if len(one[1]) >= 2)
 
@@ -68,6 +69,7 @@ VARIANTS: dict[str, tuple[Hypers, ...]] = {
     "AdamMini": ({**_L2, "num_heads": 4}, {**_BETAS, "num_heads": 2}),
     "AdamW8bit": (_L2, _BETAS),
     "Lion8bit": (_L2,),
+    "Factor4bit": (_L2, _BETAS),
     "Muon": (
         {**_L2, "adamw_lr": 1e-2, "adamw_weight_decay": 0.2},
         {**_L2, "nesterov": False, "ns_steps": 3, "adamw_betas": (0.7, 0.9), "adamw_eps": 1e-3},

@@ -1,0 +1,114 @@
+"""The C target's loops over elements are made of vector instructions, and the functions written for
+that are as exact as they say."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract import Optimizer, classes
+
+from stepc.compiler.emit.c_prelude import prelude
+from stepc.runtime.c_compiler import BASE, find_compiler
+
+COMPILER = find_compiler() or ("none",)
+
+
+def is_gcc() -> bool:
+    found = subprocess.run([*COMPILER, "-v"], capture_output=True, text=True)
+    return "gcc version" in found.stderr
+
+
+gcc_only = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not is_gcc(),
+    reason="asks gcc on x86-64, where its vectors are known, what it did",
+)
+
+# What no vectors are made of: libm's functions of two arguments.
+SCALAR = re.compile(r"\b(POW|ATAN2|FMOD)\(")
+COPIED = re.compile(r"^\s*\w+\[j\] = \w+_at\[\w+ \+ j\];$")  # becomes a call of memcpy
+
+
+def simd_loops(lines: list[str]) -> Iterator[tuple[int, int]]:
+    """The lines, from 0, from each `#pragma omp simd` to the last of its loop; not of loops that
+    fill a table once."""
+    for k, line in enumerate(lines):
+        if "#pragma omp simd" in line and "for (int64_t" in lines[k + 1]:
+            n = k + 2
+            while indent(lines[n]) > indent(line):
+                n += 1
+            yield k, n
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+@gcc_only
+@pytest.mark.parametrize("cls", classes(), ids=lambda cls: cls.__name__)
+def test_loops_over_elements_are_vectors(cls: Optimizer, tmp_path: Path) -> None:
+    source = tmp_path / "kernels.c"
+    source.write_text(cls.c_source)
+    flags = [*BASE, "-march=x86-64-v4", "-fopenmp", "-DPARAM=f32", "-DGRAD=f32"]
+    report = ["-fopt-info-vec-optimized", "-o", str(tmp_path / "kernels.so"), str(source)]
+    done = subprocess.run([*COMPILER, *flags, *report], capture_output=True, text=True, check=True)
+    made = {int(n) for n in re.findall(r":(\d+):\d+: optimized: loop vectorized", done.stderr)}
+    lines = cls.c_source.splitlines()
+    loops = list(simd_loops(lines))
+    assert loops
+    for first, last in loops:
+        body = lines[first + 2 : last]
+        if any(SCALAR.search(line) for line in body) or all(COPIED.match(line) for line in body):
+            continue
+        assert made & {*range(first + 1, last + 2)}, "\n".join(lines[first : last + 1])
+
+
+# ---------------------------------------------------------------- functions
+
+EXACT = {"EXP": 1.1, "LOG": 1.0, "SOFTPLUS": 3.0}  # units in the last place
+
+
+def float64(name: str, x: np.ndarray) -> np.ndarray:
+    match name:
+        case "EXP":
+            return np.exp(x)
+        case "LOG":
+            return np.log(x)
+        case _:
+            return np.logaddexp(x, 0)
+
+
+@pytest.mark.skipif(COMPILER == ("none",), reason="no C compiler")
+@pytest.mark.parametrize("variant", ["-march=native", "-O1"])
+@pytest.mark.parametrize("name", EXACT)
+def test_functions_of_float32_are_exact(name: str, variant: str, tmp_path: Path) -> None:
+    loop = f"for (int i = 0; i < n; i++) y[i] = {name}(x[i]);"
+    call = f"void all(int n, const REAL *x, REAL *y) {{ {loop} }}"
+    source, library = tmp_path / "f.c", tmp_path / "f.so"
+    source.write_text("\n".join([*prelude(call), call]))
+    flags = [*BASE, variant, "-DPARAM=f32", "-DGRAD=f32"]
+    subprocess.run([*COMPILER, *flags, "-o", str(library), str(source), "-lm"], check=True)
+    bits = np.arange(0, 1 << 32, 4099, dtype=np.uint64).astype(np.uint32)
+    special = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1e-45, 3e38], np.float32)
+    x = np.concatenate([bits.view(np.float32), special])
+    got = np.empty_like(x)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (x, got)]
+    ctypes.CDLL(str(library)).all(ctypes.c_int(len(x)), *pointers)
+    with np.errstate(all="ignore"):
+        want = float64(name, x.astype(np.float64))
+        nearest = want.astype(np.float32)
+        unit = np.spacing(np.maximum(np.abs(nearest), np.float32(2.0**-126)))
+        off = np.abs(got - want) / unit
+    both = np.isfinite(nearest) & np.isfinite(got)
+    assert off[both].max() <= EXACT[name]
+    large = np.abs(want) > 3.40282e38  # where rounding decides whether it is infinite
+    np.testing.assert_array_equal(got[~both & ~large], nearest[~both & ~large])
+    assert (np.abs(got[large]) > 3.4028e38).all() and (np.sign(got) == np.sign(nearest))[
+        large
+    ].all()
