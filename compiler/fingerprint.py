@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from .emit.syntaxes import TRITON_PLACES
 from .emit.triton_frame import CONSTANTS, TABLES, KernelText
 
-_ELEMENTARY = Path(__file__).parents[1] / "runtime" / "elementary.py"
+_RUNTIME = Path(__file__).parents[1] / "runtime"
 
 
 @cache
@@ -23,9 +26,28 @@ def fingerprint(kernel: KernelText) -> str:
     tree = ast.parse(kernel.text)
     bound = _bound(tree) - {*TABLES, *CONSTANTS}
     text = ast.unparse(_Anonymous(bound).visit(tree)) + f"\nblock {kernel.block}"
-    if kernel.functions:
-        text += _ELEMENTARY.read_text(encoding="utf-8")
+    text += "".join(_taken(kernel.functions))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _taken(names: Iterable[str]) -> list[str]:
+    """The text of each function of the runtime that is called, there too."""
+    known, found, wanted = _functions(), dict[str, str](), sorted(names)
+    while wanted:
+        name = wanted.pop()
+        if name in known and name not in found:
+            found[name] = known[name]
+            wanted += re.findall(r"\w+", known[name])
+    return [found[name] for name in sorted(found)]
+
+
+@cache
+def _functions() -> dict[str, str]:
+    trees = [
+        ast.parse((_RUNTIME / f"{place}.py").read_text(encoding="utf-8")) for place in TRITON_PLACES
+    ]
+    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {node.name: ast.unparse(_Anonymous(set()).visit(node)) for node in nodes}
 
 
 def _bound(tree: ast.AST) -> set[str]:

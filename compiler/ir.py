@@ -32,7 +32,12 @@ from ..dsl.source import NOWHERE, Span
 #                                    two the even one
 #   copysign                         the size of the first with the sign of the second
 #   binade                           the greatest power of two not above x > 0
+#   dynamic_value, dynamic_code      attr = (decades, signed): what a code of a dynamic map stands
+#                                    for, and the code of a ratio; `codecs.plain` spells them out
 #   half_ulp                         half a unit in the last place of a parameter, by its dtype
+#   in_half_ulps                     the first in those units of the second
+#   inverse                          1 / x for x > 0
+#   quotient                         a / b to a few last places, in Triton kernels of codes
 #   e4m3_code, e4m3_value            8-bit floating point as a code, and back; e5m2 likewise
 
 

@@ -141,7 +141,7 @@ def _split(program: Program, param: Store, dtype: str, counts: int) -> Program:
     guards, new = unguarded(new, exact)
     rounded = graph.node("cast", new, attr="param")
     rounded.label = "rounded"
-    share = graph.node("div", graph.node("sub", new, rounded), graph.node("half_ulp", rounded))
+    share = graph.node("in_half_ulps", graph.node("sub", new, rounded), rounded)
     share = graph.node("min_number", share, graph.const(1))
     share = graph.node("max_number", share, graph.const(-1))
     count = graph.node("mul", share, graph.const(counts))

@@ -6,9 +6,13 @@ first: they ask earlier ones for what they need.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..dsl.levels import Level
 from .cut import Cut
 from .finishes import finishes
-from .ir import Store
+from .ir import REDUCTIONS, Store, ordered
 from .matrices import matrix_step
 from .plan import Partial, Plan, PlanStep, Sweep
 from .sequence import Sequence, ends_sweep, matrix_place, sweep_over
@@ -75,5 +79,16 @@ def _sweep(cut: Cut, k: int) -> Sweep:
         made = sweep_over(sequence.cells, node.level, sequence.ready[node])
         if made == k and node not in sequence.region:
             stores.append(Store(stream, cut.at(node, k, buffered=False)))
+    partials = _by_cells(stores, partials, sequence.cells[k])
     loads = cut.loads([s.value for s in stores] + [p.value for p in partials])
     return Sweep(f"sweep_{k + 1}", sequence.cells[k], loads, tuple(stores), partials)
+
+
+def _by_cells(
+    stores: Iterable[Store], partials: tuple[Partial, ...], cell: Level | None
+) -> tuple[Partial, ...]:
+    """What is added up per cell as well is added up from the cells' results: sum(x, per tensor) is
+    the sum of sum(x, per rows)."""
+    roots = [*(s.value for s in stores), *(p.value for p in partials)]
+    made = {(n.op, n.args[0]): n for n in ordered(roots) if n.op in REDUCTIONS and n.level == cell}
+    return tuple(replace(p, value=made.get((p.kind, p.value), p.value)) for p in partials)

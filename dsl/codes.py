@@ -6,7 +6,7 @@ A codec is a function from values in row-major order (of a matrix with so many c
 read back as. Most cut the values into blocks, divide each by its scale (the largest magnitude, kept
 in float32) and take the nearest value that the codec has; of two, that with the even code.
 
-A block whose largest magnitude is not above 1e-37 reads back as zeros; one where it is not below
+A block whose largest magnitude is not above 1e-33 reads back as zeros; one where it is not below
 2^126, or not a number, as NaN. What a float16 scale does: see `softsign8`.
 """
 
@@ -22,7 +22,7 @@ from .cells import Array
 from .codecs import CODECS
 from .storage import round_to
 
-SMALLEST, LARGEST = 1e-37, 2.0**126
+SMALLEST, LARGEST = 1e-33, 2.0**126
 
 Quantize = Callable[[Array], Array]
 

@@ -1,7 +1,6 @@
-"""The small members of a rule: storage, rounding, roles, requirements, layout, lets, rules for
-hypers, views and events.
+"""The small members of a rule: roles, requirements, layout, lets, rules for hypers, views and
+events.
 
-    quantize v: dynamic8(signed = false) when numel >= 4096   ->  Storage
     weight_decay = <rule list>                                ->  Assign hyper, in section `hyper`
 """
 
@@ -10,115 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import syntax as s
-from .codecs import CODECS, ROUNDINGS
 from .compose import Owned
 from .context import Context, Flow, Frame, Local, Named, is_poison
 from .expressions import AUGMENTED, arithmetic, complete, condition, expression, rule_list
 from .levels import ELEMENT
-from .model import Assign, Expr, Requirement, Rounding, Stmt, Storage, View
+from .model import Assign, Expr, Requirement, Stmt, View
 from .names import assign_local, read
 from .source import Span
 from .statements import statements
 from .suggest import nearest
 
 Layout = tuple[Expr | None, str, tuple[Expr, ...]]
-
-
-def storage(c: Context, node: s.Quantize) -> Storage | None:
-    """A `quantize` line."""
-    name = node.target
-    if name != "all":
-        meaning = c.frame.names.get(name)
-        state = c.states.get(meaning.name) if isinstance(meaning, Named) else None
-        if state is None or not isinstance(meaning, Named) or meaning.kind != "state":
-            states = [key for key, value in c.frame.names.items() if _is_state(value)]
-            c.error(
-                "E409",
-                f"there is no state `{name}` to quantize",
-                node.span,
-                nearest(name, [*states, "all"]) or "states: " + ", ".join(states),
-            )
-            return None
-        if state.exact and node.codec.name != "none":
-            c.error(
-                "E409",
-                f"the state `{name}` is exact and is not quantized",
-                node.span,
-                "remove this line, or `exact` from the state",
-                ("declared here", state.span),
-            )
-            return None
-        name = state.name
-    options = codec_options(c, node.codec)
-    if options is None:
-        return None
-    test = None
-    if node.condition is not None:
-        with c.aside("storage"):
-            test = condition(c, node.condition, "`quantize ... when`")
-        c.conditions.append(test)
-    return Storage(name, node.codec.name, options, test, span=node.span)
-
-
-def _is_state(meaning: object) -> bool:
-    return isinstance(meaning, Named) and meaning.kind == "state"
-
-
-def codec_options(c: Context, codec: s.Codec) -> tuple[tuple[str, Expr], ...] | None:
-    if codec.name not in CODECS:
-        c.error(
-            "E410",
-            f"there is no codec `{codec.name}`",
-            codec.span,
-            nearest(codec.name, CODECS) or "codecs: " + ", ".join(CODECS),
-        )
-        return None
-    return _options(c, codec, tuple(CODECS[codec.name].options))
-
-
-def _options(
-    c: Context, codec: s.Codec, known: Sequence[str]
-) -> tuple[tuple[str, Expr], ...] | None:
-    options: list[tuple[str, Expr]] = []
-    for arg in codec.args:
-        if arg.name not in known:
-            listed = ", ".join(f"`{name}`" for name in known)
-            c.error(
-                "E209",
-                f"`{codec.name}` has no option `{arg.name}`"
-                if arg.name
-                else f"options of `{codec.name}` are named",
-                arg.span,
-                nearest(arg.name, known) or (f"it has {listed}" if known else "it has none"),
-            )
-            return None
-        with c.aside("storage"):
-            value = expression(c, arg.value)
-        if not is_poison(value):
-            c.counts.append(value)
-            options.append((arg.name, value))
-    return tuple(options)
-
-
-def rounding(c: Context, node: s.Round) -> Rounding:
-    """A `round param:` line."""
-    if node.target != "param":
-        c.error(
-            "E409",
-            f"`round` is for `param`, not `{node.target}`",
-            node.span,
-            "how a state is stored is said by its dtype or `quantize`",
-        )
-    if node.how.name not in ROUNDINGS:
-        c.error(
-            "E410",
-            f"there is no rounding `{node.how.name}`",
-            node.how.span,
-            nearest(node.how.name, ROUNDINGS) or "roundings: " + ", ".join(ROUNDINGS),
-        )
-        return Rounding()
-    options = _options(c, node.how, tuple(ROUNDINGS[node.how.name]))
-    return Rounding(node.how.name, options or (), node.span)
 
 
 def roles(c: Context, table: s.RuleTable) -> tuple[tuple[Expr | None, str], ...]:

@@ -60,9 +60,10 @@ if TYPE_CHECKING:
 
 
 @kernel
-def adafactor_1_round_1(
+def adafactor_1_tile(
     start,
     end,
+    param_at,
     grad_at,
     grad_scale,
     scalar,
@@ -77,34 +78,15 @@ def adafactor_1_round_1(
     index = start + lanes
     inside = None if end is None else index < end
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
+    param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     square = grad * grad + scalar  # adafactor.opt:30
     square_sum_part = square
-    if end is not None:
-        square_sum_part = tl.where(inside, square_sum_part, 0.0)
-    return square_sum_part
-
-
-@kernel
-def adafactor_1_round_2(
-    start,
-    end,
-    param_at,
-    PARAM: tl.constexpr,
-    GRAD: tl.constexpr,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `adafactor_1`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8 if PARAM == GRAD else 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    param = tl.load(param_at + index, mask=inside).to(REAL)
     param_square_sum_part = param * param
     if end is not None:
+        square_sum_part = tl.where(inside, square_sum_part, 0.0)
         param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-    return param_square_sum_part
+    return square_sum_part, param_square_sum_part
 
 
 @kernel
@@ -151,28 +133,20 @@ def adafactor_1(
         r = tl.load(r_at + cell).to(REAL)
         square_sum_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            square_sum_part = adafactor_1_round_1(
-                start, None, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
+            square_sum_part, param_square_sum_part = adafactor_1_tile(
+                start, None, param_at, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
             )
             square_sum_all += square_sum_part
+            param_square_sum_all += param_square_sum_part
         if full < last:
-            square_sum_part = adafactor_1_round_1(
-                full, last, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
+            square_sum_part, param_square_sum_part = adafactor_1_tile(
+                full, last, param_at, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
             )
             square_sum_all += square_sum_part
+            param_square_sum_all += param_square_sum_part
         square_sum = tl.sum(square_sum_all, 0)
         # adafactor.opt:31
         r = one_minus_t_pow_beta2_decay * r + t_pow_beta2_decay_over_cols * square_sum
-        for start in range(first, full, BLOCK):
-            param_square_sum_part = adafactor_1_round_2(
-                start, None, param_at, PARAM, GRAD, REAL, BLOCK
-            )
-            param_square_sum_all += param_square_sum_part
-        if full < last:
-            param_square_sum_part = adafactor_1_round_2(
-                full, last, param_at, PARAM, GRAD, REAL, BLOCK
-            )
-            param_square_sum_all += param_square_sum_part
         tl.store(r_at + cell, r)
         r_sum_all += r
     results = partials + 2 * tl.program_id(0)
@@ -221,7 +195,8 @@ def adafactor_2_round_1(
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum_part = square
     if end is not None:
         square_sum_part = tl.where(inside, square_sum_part, 0.0)
@@ -252,11 +227,10 @@ def adafactor_2_round_2(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     r = tl.load(r_at + row, mask=inside).to(REAL)
     grad = grad_scale * grad
+    grad_squared = grad * grad
     share = r / factor  # adafactor.opt:33
     v = share * c[None, :]  # adafactor.opt:34
-    # adafactor.opt:35
-    u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u_square_sum_part = u * u
+    u_square_sum_part = grad_squared / tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL)
     if end is not None:
         u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
     return u_square_sum_part
@@ -396,7 +370,7 @@ def adafactor_3_tile(
     one_minus_beta1,
     factor,
     factor_1,
-    maximum_inverse_d,
+    factor_2,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -416,11 +390,11 @@ def adafactor_3_tile(
     c = tl.load(c_at + column, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adafactor.opt:44
     grad = grad_scale * grad
-    share = r / factor_1  # adafactor.opt:33
+    share = r / factor_2  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
     # adafactor.opt:35
     u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u = u / maximum_inverse_d  # adafactor.opt:36
+    u = factor_1 * u  # adafactor.opt:36
     m = beta1 * m + one_minus_beta1 * u  # adafactor.opt:38
     step = factor * m  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
@@ -470,14 +444,15 @@ def adafactor_3(
     one_minus_beta1 = tl.load(numbers + 12).to(REAL)
     inverse_d = tl.load(numbers + 13).to(REAL)
     param_square_sum = tl.load(values + 3 * tensor).to(REAL)
-    r_sum = tl.load(values + 3 * tensor + 1).to(REAL)
     u_square_sum = tl.load(values + 3 * tensor + 2).to(REAL)
+    r_sum = tl.load(values + 3 * tensor + 1).to(REAL)
     unit_term = tl.sqrt(inverse_numel * param_square_sum)
     unit = tl.maximum(eps2, unit_term, propagate_nan=tl.PropagateNan.ALL)  # adafactor.opt:40
     factor = scalar_3 * unit
-    factor_1 = inverse_rows * r_sum
-    maximum_inverse_d_term = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
-    maximum_inverse_d = tl.maximum(1.0, maximum_inverse_d_term, propagate_nan=tl.PropagateNan.ALL)
+    factor_1_term_2 = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
+    factor_1_term = tl.maximum(1.0, factor_1_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor_1 = 1.0 / factor_1_term
+    factor_2 = inverse_rows * r_sum
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adafactor_3_tile(
@@ -496,7 +471,7 @@ def adafactor_3(
             one_minus_beta1,
             factor,
             factor_1,
-            maximum_inverse_d,
+            factor_2,
             REAL,
             BLOCK,
         )
@@ -517,7 +492,7 @@ def adafactor_3(
             one_minus_beta1,
             factor,
             factor_1,
-            maximum_inverse_d,
+            factor_2,
             REAL,
             BLOCK,
         )
@@ -634,7 +609,8 @@ def adafactor_5_round_1(
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum_part = square
     if end is not None:
         square_sum_part = tl.where(inside, square_sum_part, 0.0)
@@ -665,11 +641,10 @@ def adafactor_5_round_2(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     r = tl.load(r_at + row, mask=inside).to(REAL)
     grad = grad_scale * grad
+    grad_squared = grad * grad
     share = r / factor  # adafactor.opt:33
     v = share * c[None, :]  # adafactor.opt:34
-    # adafactor.opt:35
-    u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u_square_sum_part = u * u
+    u_square_sum_part = grad_squared / tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL)
     if end is not None:
         u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
     return u_square_sum_part
@@ -809,7 +784,7 @@ def adafactor_6_tile(
     beta1,
     one_minus_beta1,
     factor,
-    maximum_inverse_d,
+    factor_1,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -829,11 +804,11 @@ def adafactor_6_tile(
     c = tl.load(c_at + column, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adafactor.opt:44
     grad = grad_scale * grad
-    share = r / factor  # adafactor.opt:33
+    share = r / factor_1  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
     # adafactor.opt:35
     u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u = u / maximum_inverse_d  # adafactor.opt:36
+    u = factor * u  # adafactor.opt:36
     m = beta1 * m + one_minus_beta1 * u  # adafactor.opt:38
     step = scalar_3 * m  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
@@ -881,11 +856,12 @@ def adafactor_6(
     one_minus_beta1 = tl.load(numbers + 10).to(REAL)
     inverse_d = tl.load(numbers + 11).to(REAL)
     inverse_numel = tl.load(numbers + 12).to(REAL)
-    r_sum = tl.load(values + 3 * tensor).to(REAL)
     u_square_sum = tl.load(values + 3 * tensor + 1).to(REAL)
-    factor = inverse_rows * r_sum
-    maximum_inverse_d_term = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
-    maximum_inverse_d = tl.maximum(1.0, maximum_inverse_d_term, propagate_nan=tl.PropagateNan.ALL)
+    r_sum = tl.load(values + 3 * tensor).to(REAL)
+    factor_term_2 = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
+    factor_term = tl.maximum(1.0, factor_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / factor_term
+    factor_1 = inverse_rows * r_sum
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adafactor_6_tile(
@@ -904,7 +880,7 @@ def adafactor_6(
             beta1,
             one_minus_beta1,
             factor,
-            maximum_inverse_d,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -925,16 +901,17 @@ def adafactor_6(
             beta1,
             one_minus_beta1,
             factor,
-            maximum_inverse_d,
+            factor_1,
             REAL,
             BLOCK,
         )
 
 
 @kernel
-def adafactor_7_round_1(
+def adafactor_7_tile(
     start,
     end,
+    param_at,
     grad_at,
     grad_scale,
     scalar,
@@ -949,34 +926,15 @@ def adafactor_7_round_1(
     index = start + lanes
     inside = None if end is None else index < end
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
+    param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     square = grad * grad + scalar  # adafactor.opt:30
     square_sum_part = square
-    if end is not None:
-        square_sum_part = tl.where(inside, square_sum_part, 0.0)
-    return square_sum_part
-
-
-@kernel
-def adafactor_7_round_2(
-    start,
-    end,
-    param_at,
-    PARAM: tl.constexpr,
-    GRAD: tl.constexpr,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `adafactor_7`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8 if PARAM == GRAD else 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    param = tl.load(param_at + index, mask=inside).to(REAL)
     param_square_sum_part = param * param
     if end is not None:
+        square_sum_part = tl.where(inside, square_sum_part, 0.0)
         param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-    return param_square_sum_part
+    return square_sum_part, param_square_sum_part
 
 
 @kernel
@@ -1023,28 +981,20 @@ def adafactor_7(
         r = tl.load(r_at + cell).to(REAL)
         square_sum_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
-            square_sum_part = adafactor_7_round_1(
-                start, None, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
+            square_sum_part, param_square_sum_part = adafactor_7_tile(
+                start, None, param_at, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
             )
             square_sum_all += square_sum_part
+            param_square_sum_all += param_square_sum_part
         if full < last:
-            square_sum_part = adafactor_7_round_1(
-                full, last, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
+            square_sum_part, param_square_sum_part = adafactor_7_tile(
+                full, last, param_at, grad_at, grad_scale, scalar, PARAM, GRAD, REAL, BLOCK
             )
             square_sum_all += square_sum_part
+            param_square_sum_all += param_square_sum_part
         square_sum = tl.sum(square_sum_all, 0)
         # adafactor.opt:31
         r = one_minus_t_pow_beta2_decay * r + t_pow_beta2_decay_over_cols * square_sum
-        for start in range(first, full, BLOCK):
-            param_square_sum_part = adafactor_7_round_2(
-                start, None, param_at, PARAM, GRAD, REAL, BLOCK
-            )
-            param_square_sum_all += param_square_sum_part
-        if full < last:
-            param_square_sum_part = adafactor_7_round_2(
-                full, last, param_at, PARAM, GRAD, REAL, BLOCK
-            )
-            param_square_sum_all += param_square_sum_part
         tl.store(r_at + cell, r)
         r_sum_all += r
     results = partials + 2 * tl.program_id(0)
@@ -1071,7 +1021,8 @@ def adafactor_8_round_1(
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum_part = square
     if end is not None:
         square_sum_part = tl.where(inside, square_sum_part, 0.0)
@@ -1102,11 +1053,10 @@ def adafactor_8_round_2(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     r = tl.load(r_at + row, mask=inside).to(REAL)
     grad = grad_scale * grad
+    grad_squared = grad * grad
     share = r / factor  # adafactor.opt:33
     v = share * c[None, :]  # adafactor.opt:34
-    # adafactor.opt:35
-    u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u_square_sum_part = u * u
+    u_square_sum_part = grad_squared / tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL)
     if end is not None:
         u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
     return u_square_sum_part
@@ -1225,7 +1175,7 @@ def adafactor_9_tile(
     one_minus_lr_weight_decay,
     factor,
     factor_1,
-    maximum_inverse_d,
+    factor_2,
     PARAM: tl.constexpr,
     GRAD: tl.constexpr,
     REAL: tl.constexpr,
@@ -1246,11 +1196,11 @@ def adafactor_9_tile(
     c = tl.load(c_at + column, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adafactor.opt:44
     grad = grad_scale * grad
-    share = r / factor_1  # adafactor.opt:33
+    share = r / factor_2  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
     # adafactor.opt:35
     u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u = u / maximum_inverse_d  # adafactor.opt:36
+    u = factor_1 * u  # adafactor.opt:36
     step = factor * u  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
     tl.store(param_at + index, param, mask=inside)
@@ -1294,14 +1244,15 @@ def adafactor_9(
     inverse_numel = tl.load(numbers + 10).to(REAL)
     inverse_d = tl.load(numbers + 11).to(REAL)
     param_square_sum = tl.load(values + 3 * tensor).to(REAL)
-    r_sum = tl.load(values + 3 * tensor + 1).to(REAL)
     u_square_sum = tl.load(values + 3 * tensor + 2).to(REAL)
+    r_sum = tl.load(values + 3 * tensor + 1).to(REAL)
     unit_term = tl.sqrt(inverse_numel * param_square_sum)
     unit = tl.maximum(eps2, unit_term, propagate_nan=tl.PropagateNan.ALL)  # adafactor.opt:40
     factor = scalar_3 * unit
-    factor_1 = inverse_rows * r_sum
-    maximum_inverse_d_term = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
-    maximum_inverse_d = tl.maximum(1.0, maximum_inverse_d_term, propagate_nan=tl.PropagateNan.ALL)
+    factor_1_term_2 = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
+    factor_1_term = tl.maximum(1.0, factor_1_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor_1 = 1.0 / factor_1_term
+    factor_2 = inverse_rows * r_sum
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adafactor_9_tile(
@@ -1317,7 +1268,7 @@ def adafactor_9(
             one_minus_lr_weight_decay,
             factor,
             factor_1,
-            maximum_inverse_d,
+            factor_2,
             PARAM,
             GRAD,
             REAL,
@@ -1337,7 +1288,7 @@ def adafactor_9(
             one_minus_lr_weight_decay,
             factor,
             factor_1,
-            maximum_inverse_d,
+            factor_2,
             PARAM,
             GRAD,
             REAL,
@@ -1440,7 +1391,8 @@ def adafactor_11_round_1(
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum_part = square
     if end is not None:
         square_sum_part = tl.where(inside, square_sum_part, 0.0)
@@ -1471,11 +1423,10 @@ def adafactor_11_round_2(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     r = tl.load(r_at + row, mask=inside).to(REAL)
     grad = grad_scale * grad
+    grad_squared = grad * grad
     share = r / factor  # adafactor.opt:33
     v = share * c[None, :]  # adafactor.opt:34
-    # adafactor.opt:35
-    u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u_square_sum_part = u * u
+    u_square_sum_part = grad_squared / tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL)
     if end is not None:
         u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
     return u_square_sum_part
@@ -1594,7 +1545,7 @@ def adafactor_12_tile(
     one_minus_lr_weight_decay,
     scalar_3,
     factor,
-    maximum_inverse_d,
+    factor_1,
     PARAM: tl.constexpr,
     GRAD: tl.constexpr,
     REAL: tl.constexpr,
@@ -1615,11 +1566,11 @@ def adafactor_12_tile(
     c = tl.load(c_at + column, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adafactor.opt:44
     grad = grad_scale * grad
-    share = r / factor  # adafactor.opt:33
+    share = r / factor_1  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
     # adafactor.opt:35
     u = grad / tl.sqrt(tl.maximum(v, scalar_2, propagate_nan=tl.PropagateNan.ALL))
-    u = u / maximum_inverse_d  # adafactor.opt:36
+    u = factor * u  # adafactor.opt:36
     step = scalar_3 * u  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
     tl.store(param_at + index, param, mask=inside)
@@ -1661,11 +1612,12 @@ def adafactor_12(
     scalar_3 = tl.load(numbers + 8).to(REAL)
     inverse_d = tl.load(numbers + 9).to(REAL)
     inverse_numel = tl.load(numbers + 10).to(REAL)
-    r_sum = tl.load(values + 3 * tensor).to(REAL)
     u_square_sum = tl.load(values + 3 * tensor + 1).to(REAL)
-    factor = inverse_rows * r_sum
-    maximum_inverse_d_term = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
-    maximum_inverse_d = tl.maximum(1.0, maximum_inverse_d_term, propagate_nan=tl.PropagateNan.ALL)
+    r_sum = tl.load(values + 3 * tensor).to(REAL)
+    factor_term_2 = inverse_d * tl.sqrt(inverse_numel * u_square_sum)
+    factor_term = tl.maximum(1.0, factor_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / factor_term
+    factor_1 = inverse_rows * r_sum
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adafactor_12_tile(
@@ -1681,7 +1633,7 @@ def adafactor_12(
             one_minus_lr_weight_decay,
             scalar_3,
             factor,
-            maximum_inverse_d,
+            factor_1,
             PARAM,
             GRAD,
             REAL,
@@ -1701,7 +1653,7 @@ def adafactor_12(
             one_minus_lr_weight_decay,
             scalar_3,
             factor,
-            maximum_inverse_d,
+            factor_1,
             PARAM,
             GRAD,
             REAL,
@@ -1731,10 +1683,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -1744,10 +1701,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1804,27 +1760,21 @@ void adafactor_1(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             for (int64_t tile = first; tile < last; tile += 1024) {
                 const int64_t stop = SMALLER(tile + 1024, last);
                 REAL square_sum_part = 0;
-                #pragma omp simd reduction(+ : square_sum_part)
+                REAL param_square_sum_part = 0;
+                #pragma omp simd reduction(+ : square_sum_part) reduction(+ : param_square_sum_part)
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL param = LOAD(PARAM, param_at[i]);
                     grad = grad_scale * grad;
                     const REAL square = grad * grad + scalar;  // adafactor.opt:30
                     square_sum_part += square;
+                    param_square_sum_part += param * param;
                 }
                 square_sum_total += square_sum_part;
+                param_square_sum_total += param_square_sum_part;
             }
             const REAL square_sum = (REAL)square_sum_total;
             r = one_minus_t_pow_beta2_decay * r + t_pow_beta2_decay_over_cols * square_sum;  // adafactor.opt:31
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL param_square_sum_part = 0;
-                #pragma omp simd reduction(+ : param_square_sum_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    param_square_sum_part += param * param;
-                }
-                param_square_sum_total += param_square_sum_part;
-            }
             r_at[row] = r;
             r_sum_total += r;
         }
@@ -1884,18 +1834,28 @@ void adafactor_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 c[j] = c_at[strip + j];
             }
             double square_sum_total[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
+            for (int64_t j = 0; j < 256; j++) {
                 square_sum_total[j] = 0;
             }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL square = grad * grad + scalar;  // adafactor.opt:30
-                    square_sum_total[j] += square;
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                        square_sum_part[j] += square;
+                    }
+                }
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_total[j] += square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -1903,16 +1863,27 @@ void adafactor_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 square_sum[j] = (REAL)square_sum_total[j];
                 c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
             }
-            for (int64_t row = 0; row < rows; row++) {
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL u_square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    u_square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const REAL r = r_at[row];
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL share = r / factor;  // adafactor.opt:33
+                        const REAL v = share * c[j];  // adafactor.opt:34
+                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
+                    }
+                }
                 for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL r = r_at[row];
-                    grad = grad_scale * grad;
-                    const REAL share = r / factor;  // adafactor.opt:33
-                    const REAL v = share * c[j];  // adafactor.opt:34
-                    const REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                    u_square_sum_total += u * u;
+                    u_square_sum_total += u_square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -1952,29 +1923,30 @@ void adafactor_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL *restrict r_at = (const REAL *)address[2];
         const REAL *restrict c_at = (const REAL *)address[3];
         REAL *restrict m_at = (REAL *)address[4];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[7];
         const REAL scalar_3 = (REAL)numbers[8];
         const REAL eps2 = (REAL)numbers[9];
         const REAL inverse_numel = (REAL)numbers[10];
         const REAL beta1 = (REAL)numbers[11];
         const REAL one_minus_beta1 = (REAL)numbers[12];
+        const REAL inverse_d = (REAL)numbers[13];
         const REAL grad_scale = (REAL)numbers[2];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
-        const REAL inverse_d = (REAL)numbers[13];
         const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL u_square_sum = (REAL)values[VALUES * tensor + 2];
+        const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL unit = MAXIMUM(eps2, SQRT(inverse_numel * param_square_sum));  // adafactor.opt:40
         const REAL factor = scalar_3 * unit;
-        const REAL factor_1 = inverse_rows * r_sum;
-        const REAL maximum_inverse_d = MAXIMUM(R(1), inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_1 = limit_1 / MAXIMUM(limit_1, inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_2 = inverse_rows * r_sum;
         const int64_t length = cols;
         for (int64_t row = begin / length; row * length < end; row++) {
             const int64_t start = row * length;
             const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
             const REAL r = r_at[row];
-            const REAL share = r / factor_1;  // adafactor.opt:33
+            const REAL share = r / factor_2;  // adafactor.opt:33
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -1985,7 +1957,7 @@ void adafactor_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 grad = grad_scale * grad;
                 const REAL v = share * c;  // adafactor.opt:34
                 REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                u = u / maximum_inverse_d;  // adafactor.opt:36
+                u = factor_1 * u;  // adafactor.opt:36
                 m = beta1 * m + one_minus_beta1 * u;  // adafactor.opt:38
                 const REAL step = factor * m;  // adafactor.opt:41
                 param = param - step;  // adafactor.opt:41
@@ -2085,18 +2057,28 @@ void adafactor_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 c[j] = c_at[strip + j];
             }
             double square_sum_total[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
+            for (int64_t j = 0; j < 256; j++) {
                 square_sum_total[j] = 0;
             }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL square = grad * grad + scalar;  // adafactor.opt:30
-                    square_sum_total[j] += square;
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                        square_sum_part[j] += square;
+                    }
+                }
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_total[j] += square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2104,16 +2086,27 @@ void adafactor_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 square_sum[j] = (REAL)square_sum_total[j];
                 c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
             }
-            for (int64_t row = 0; row < rows; row++) {
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL u_square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    u_square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const REAL r = r_at[row];
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL share = r / factor;  // adafactor.opt:33
+                        const REAL v = share * c[j];  // adafactor.opt:34
+                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
+                    }
+                }
                 for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL r = r_at[row];
-                    grad = grad_scale * grad;
-                    const REAL share = r / factor;  // adafactor.opt:33
-                    const REAL v = share * c[j];  // adafactor.opt:34
-                    const REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                    u_square_sum_total += u * u;
+                    u_square_sum_total += u_square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2153,25 +2146,26 @@ void adafactor_6(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL *restrict r_at = (const REAL *)address[2];
         const REAL *restrict c_at = (const REAL *)address[3];
         REAL *restrict m_at = (REAL *)address[4];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[7];
         const REAL scalar_3 = (REAL)numbers[8];
         const REAL beta1 = (REAL)numbers[9];
         const REAL one_minus_beta1 = (REAL)numbers[10];
+        const REAL inverse_d = (REAL)numbers[11];
+        const REAL inverse_numel = (REAL)numbers[12];
         const REAL grad_scale = (REAL)numbers[2];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
-        const REAL inverse_d = (REAL)numbers[11];
-        const REAL inverse_numel = (REAL)numbers[12];
-        const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
-        const REAL factor = inverse_rows * r_sum;
-        const REAL maximum_inverse_d = MAXIMUM(R(1), inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL r_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL factor = limit_1 / MAXIMUM(limit_1, inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_1 = inverse_rows * r_sum;
         const int64_t length = cols;
         for (int64_t row = begin / length; row * length < end; row++) {
             const int64_t start = row * length;
             const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
             const REAL r = r_at[row];
-            const REAL share = r / factor;  // adafactor.opt:33
+            const REAL share = r / factor_1;  // adafactor.opt:33
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -2182,7 +2176,7 @@ void adafactor_6(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 grad = grad_scale * grad;
                 const REAL v = share * c;  // adafactor.opt:34
                 REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                u = u / maximum_inverse_d;  // adafactor.opt:36
+                u = factor * u;  // adafactor.opt:36
                 m = beta1 * m + one_minus_beta1 * u;  // adafactor.opt:38
                 const REAL step = scalar_3 * m;  // adafactor.opt:41
                 param = param - step;  // adafactor.opt:41
@@ -2221,27 +2215,21 @@ void adafactor_7(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             for (int64_t tile = first; tile < last; tile += 1024) {
                 const int64_t stop = SMALLER(tile + 1024, last);
                 REAL square_sum_part = 0;
-                #pragma omp simd reduction(+ : square_sum_part)
+                REAL param_square_sum_part = 0;
+                #pragma omp simd reduction(+ : square_sum_part) reduction(+ : param_square_sum_part)
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL param = LOAD(PARAM, param_at[i]);
                     grad = grad_scale * grad;
                     const REAL square = grad * grad + scalar;  // adafactor.opt:30
                     square_sum_part += square;
+                    param_square_sum_part += param * param;
                 }
                 square_sum_total += square_sum_part;
+                param_square_sum_total += param_square_sum_part;
             }
             const REAL square_sum = (REAL)square_sum_total;
             r = one_minus_t_pow_beta2_decay * r + t_pow_beta2_decay_over_cols * square_sum;  // adafactor.opt:31
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL param_square_sum_part = 0;
-                #pragma omp simd reduction(+ : param_square_sum_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    param_square_sum_part += param * param;
-                }
-                param_square_sum_total += param_square_sum_part;
-            }
             r_at[row] = r;
             r_sum_total += r;
         }
@@ -2282,18 +2270,28 @@ void adafactor_8(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 c[j] = c_at[strip + j];
             }
             double square_sum_total[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
+            for (int64_t j = 0; j < 256; j++) {
                 square_sum_total[j] = 0;
             }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL square = grad * grad + scalar;  // adafactor.opt:30
-                    square_sum_total[j] += square;
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                        square_sum_part[j] += square;
+                    }
+                }
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_total[j] += square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2301,16 +2299,27 @@ void adafactor_8(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 square_sum[j] = (REAL)square_sum_total[j];
                 c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
             }
-            for (int64_t row = 0; row < rows; row++) {
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL u_square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    u_square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const REAL r = r_at[row];
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL share = r / factor;  // adafactor.opt:33
+                        const REAL v = share * c[j];  // adafactor.opt:34
+                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
+                    }
+                }
                 for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL r = r_at[row];
-                    grad = grad_scale * grad;
-                    const REAL share = r / factor;  // adafactor.opt:33
-                    const REAL v = share * c[j];  // adafactor.opt:34
-                    const REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                    u_square_sum_total += u * u;
+                    u_square_sum_total += u_square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2336,27 +2345,28 @@ void adafactor_9(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
         const REAL *restrict c_at = (const REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[7];
         const REAL scalar_3 = (REAL)numbers[8];
         const REAL eps2 = (REAL)numbers[9];
         const REAL inverse_numel = (REAL)numbers[10];
+        const REAL inverse_d = (REAL)numbers[11];
         const REAL grad_scale = (REAL)numbers[2];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
-        const REAL inverse_d = (REAL)numbers[11];
         const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL u_square_sum = (REAL)values[VALUES * tensor + 2];
+        const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL unit = MAXIMUM(eps2, SQRT(inverse_numel * param_square_sum));  // adafactor.opt:40
         const REAL factor = scalar_3 * unit;
-        const REAL factor_1 = inverse_rows * r_sum;
-        const REAL maximum_inverse_d = MAXIMUM(R(1), inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_1 = limit_1 / MAXIMUM(limit_1, inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_2 = inverse_rows * r_sum;
         const int64_t length = cols;
         for (int64_t row = begin / length; row * length < end; row++) {
             const int64_t start = row * length;
             const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
             const REAL r = r_at[row];
-            const REAL share = r / factor_1;  // adafactor.opt:33
+            const REAL share = r / factor_2;  // adafactor.opt:33
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -2366,7 +2376,7 @@ void adafactor_9(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 grad = grad_scale * grad;
                 const REAL v = share * c;  // adafactor.opt:34
                 REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                u = u / maximum_inverse_d;  // adafactor.opt:36
+                u = factor_1 * u;  // adafactor.opt:36
                 const REAL step = factor * u;  // adafactor.opt:41
                 param = param - step;  // adafactor.opt:41
                 param_at[i] = STORE(PARAM, param);
@@ -2451,18 +2461,28 @@ void adafactor_11(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 c[j] = c_at[strip + j];
             }
             double square_sum_total[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
+            for (int64_t j = 0; j < 256; j++) {
                 square_sum_total[j] = 0;
             }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL square = grad * grad + scalar;  // adafactor.opt:30
-                    square_sum_total[j] += square;
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                        square_sum_part[j] += square;
+                    }
+                }
+                for (int64_t j = 0; j < 256; j++) {
+                    square_sum_total[j] += square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2470,16 +2490,27 @@ void adafactor_11(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 square_sum[j] = (REAL)square_sum_total[j];
                 c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
             }
-            for (int64_t row = 0; row < rows; row++) {
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL u_square_sum_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    u_square_sum_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const REAL r = r_at[row];
+                        grad = grad_scale * grad;
+                        const REAL grad_squared = grad * grad;
+                        const REAL share = r / factor;  // adafactor.opt:33
+                        const REAL v = share * c[j];  // adafactor.opt:34
+                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
+                    }
+                }
                 for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL r = r_at[row];
-                    grad = grad_scale * grad;
-                    const REAL share = r / factor;  // adafactor.opt:33
-                    const REAL v = share * c[j];  // adafactor.opt:34
-                    const REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                    u_square_sum_total += u * u;
+                    u_square_sum_total += u_square_sum_part[j];
                 }
             }
             #pragma omp simd
@@ -2505,23 +2536,24 @@ void adafactor_12(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
         const REAL *restrict c_at = (const REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[7];
         const REAL scalar_3 = (REAL)numbers[8];
+        const REAL inverse_d = (REAL)numbers[9];
+        const REAL inverse_numel = (REAL)numbers[10];
         const REAL grad_scale = (REAL)numbers[2];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
-        const REAL inverse_d = (REAL)numbers[9];
-        const REAL inverse_numel = (REAL)numbers[10];
-        const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
-        const REAL factor = inverse_rows * r_sum;
-        const REAL maximum_inverse_d = MAXIMUM(R(1), inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL r_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL factor = limit_1 / MAXIMUM(limit_1, inverse_d * SQRT(inverse_numel * u_square_sum));
+        const REAL factor_1 = inverse_rows * r_sum;
         const int64_t length = cols;
         for (int64_t row = begin / length; row * length < end; row++) {
             const int64_t start = row * length;
             const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
             const REAL r = r_at[row];
-            const REAL share = r / factor;  // adafactor.opt:33
+            const REAL share = r / factor_1;  // adafactor.opt:33
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -2531,7 +2563,7 @@ void adafactor_12(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 grad = grad_scale * grad;
                 const REAL v = share * c;  // adafactor.opt:34
                 REAL u = grad / SQRT(MAXIMUM(v, scalar_2));  // adafactor.opt:35
-                u = u / maximum_inverse_d;  // adafactor.opt:36
+                u = factor * u;  // adafactor.opt:36
                 const REAL step = scalar_3 * u;  // adafactor.opt:41
                 param = param - step;  // adafactor.opt:41
                 param_at[i] = STORE(PARAM, param);
@@ -2579,14 +2611,15 @@ def adafactor_2_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over cols in torch."""
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum = torch.sum(square, dim=0, keepdim=True)  # adafactor.opt:32
     # adafactor.opt:32
     c = one_minus_t_pow_beta2_decay * c + t_pow_beta2_decay_over_rows * square_sum
     share = r / (inverse_rows * r_sum)  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
-    u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
-    return c, torch.sum(u * u, dtype=torch.float64)
+    u_square_sum_total = torch.sum(grad_squared / torch.clamp(v, min=scalar_2), dtype=torch.float64)
+    return c, u_square_sum_total
 
 
 def adafactor_finish_2_torch() -> tuple[Tensor, ...]:
@@ -2622,7 +2655,7 @@ def adafactor_3_torch(
     v = share * c  # adafactor.opt:34
     u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
     # adafactor.opt:36
-    u = u / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0)
+    u = 1.0 / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0) * u
     m = beta1 * m + one_minus_beta1 * u  # adafactor.opt:38
     step = scalar_3 * unit * m  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
@@ -2665,14 +2698,15 @@ def adafactor_5_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over cols in torch."""
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum = torch.sum(square, dim=0, keepdim=True)  # adafactor.opt:32
     # adafactor.opt:32
     c = one_minus_t_pow_beta2_decay * c + t_pow_beta2_decay_over_rows * square_sum
     share = r / (inverse_rows * r_sum)  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
-    u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
-    return c, torch.sum(u * u, dtype=torch.float64)
+    u_square_sum_total = torch.sum(grad_squared / torch.clamp(v, min=scalar_2), dtype=torch.float64)
+    return c, u_square_sum_total
 
 
 def adafactor_finish_4_torch() -> tuple[Tensor, ...]:
@@ -2705,7 +2739,7 @@ def adafactor_6_torch(
     v = share * c  # adafactor.opt:34
     u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
     # adafactor.opt:36
-    u = u / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0)
+    u = 1.0 / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0) * u
     m = beta1 * m + one_minus_beta1 * u  # adafactor.opt:38
     step = scalar_3 * m  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
@@ -2744,14 +2778,15 @@ def adafactor_8_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over cols in torch."""
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum = torch.sum(square, dim=0, keepdim=True)  # adafactor.opt:32
     # adafactor.opt:32
     c = one_minus_t_pow_beta2_decay * c + t_pow_beta2_decay_over_rows * square_sum
     share = r / (inverse_rows * r_sum)  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
-    u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
-    return c, torch.sum(u * u, dtype=torch.float64)
+    u_square_sum_total = torch.sum(grad_squared / torch.clamp(v, min=scalar_2), dtype=torch.float64)
+    return c, u_square_sum_total
 
 
 def adafactor_9_torch(
@@ -2779,7 +2814,7 @@ def adafactor_9_torch(
     v = share * c  # adafactor.opt:34
     u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
     # adafactor.opt:36
-    u = u / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0)
+    u = 1.0 / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0) * u
     step = scalar_3 * unit * u  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
     return (param,)
@@ -2816,14 +2851,15 @@ def adafactor_11_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over cols in torch."""
     grad = grad_scale * grad
-    square = grad * grad + scalar  # adafactor.opt:30
+    grad_squared = grad * grad
+    square = grad_squared + scalar  # adafactor.opt:30
     square_sum = torch.sum(square, dim=0, keepdim=True)  # adafactor.opt:32
     # adafactor.opt:32
     c = one_minus_t_pow_beta2_decay * c + t_pow_beta2_decay_over_rows * square_sum
     share = r / (inverse_rows * r_sum)  # adafactor.opt:33
     v = share * c  # adafactor.opt:34
-    u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
-    return c, torch.sum(u * u, dtype=torch.float64)
+    u_square_sum_total = torch.sum(grad_squared / torch.clamp(v, min=scalar_2), dtype=torch.float64)
+    return c, u_square_sum_total
 
 
 def adafactor_12_torch(
@@ -2848,7 +2884,7 @@ def adafactor_12_torch(
     v = share * c  # adafactor.opt:34
     u = grad / torch.sqrt(torch.clamp(v, min=scalar_2))  # adafactor.opt:35
     # adafactor.opt:36
-    u = u / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0)
+    u = 1.0 / torch.clamp(inverse_d * torch.sqrt(inverse_numel * u_square_sum), min=1.0) * u
     step = scalar_3 * u  # adafactor.opt:41
     param = param - step  # adafactor.opt:41
     return (param,)
@@ -2910,7 +2946,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=3,
+                    triton_alive=4,
                     torch=adafactor_1_torch,
                 ),
                 Finish(
@@ -3045,7 +3081,7 @@ class Adafactor(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adafactor_7,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=3,
+                    triton_alive=4,
                     torch=adafactor_7_torch,
                 ),
                 Finish(

@@ -26,8 +26,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import binade, byte, larger
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import dynamic_code, dynamic_value, inverse, quotient
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -243,38 +254,13 @@ def adagrad8bit_3_cell(
     if end is not None:
         total_largest_lanes = tl.where(inside, total_largest_lanes, float("-inf"))
     total_largest = tl.reduce(total_largest_lanes, 0, larger)
-    total_scale_term = tl.where(total_largest > 1e-37, total_largest, 0.0)
+    total_scale_term = tl.where(total_largest > 1e-33, total_largest, 0.0)
     total_scale = tl.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
-    total_per_scale = tl.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
+    total_per_scale = tl.where(total_scale > 0.0, 1.0 * inverse(total_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
+    direction = quotient(g, tl.sqrt(total) + eps)  # adagrad.opt:22
     param = param - lr_2 * direction  # adagrad.opt:22
-    most_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
-    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
-    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
-    least_total_per_scale_term = tl.minimum(
-        least_total_per_scale_term_2, least_total_per_scale_term_3
-    )
-    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
-    least_total_per_scale = tl.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
-    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
-    least_total_per_scale_term_2 = tl.minimum(least_total_per_scale_term_3, least_total_per_scale)
-    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
-    least_total_per_scale_term = tl.minimum(
-        least_total_per_scale_term_4, least_total_per_scale_term_2
-    )
-    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
-    least_total_per_scale = tl.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
-    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
-    least_total_per_scale = tl.minimum(least_total_per_scale_term, least_total_per_scale)
-    least_total_per_scale_term_3 = -0.25 * binade(least_total_per_scale) + -0.25
-    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
-    least_total_per_scale_term = tl.minimum(least_total_per_scale, least_total_per_scale_term_2)
-    least_total_per_scale = tl.minimum(least_total_per_scale_term, 255.875)
-    total_code_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
-    total_code_term_2 = tl.maximum(least_total_per_scale, total_code_term_3)
-    total_code_term = total_code_term_2 - 1.5
-    total_code = byte(total_code_term, 0)
+    total_code = dynamic_code(total_per_scale * total, 7, False)
     tl.store(param_at + index, param, mask=inside)
     tl.store(total_at + index, total_code, mask=inside)
     tl.store(total_scale_at + cell, total_scale)
@@ -378,63 +364,21 @@ def adagrad8bit_4_cell(
     total_code = tl.load(total_at + index, mask=inside)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # adagrad.opt:20
-    real_total_code = total_code.to(REAL)
-    most_real_total_code_term = tl.maximum(4.5e-07 * real_total_code + -1.2500000000000002e-07, 0.0)
-    most_real_total_code_term_2 = 2.25e-06 * real_total_code + -4.625000000000001e-06
-    most_real_total_code = tl.maximum(most_real_total_code_term_2, most_real_total_code_term)
-    most_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
-    most_real_total_code_term_2 = tl.maximum(most_real_total_code_term_3, most_real_total_code)
-    most_real_total_code_term_4 = 5.6250000000000005e-05 * real_total_code + -0.0007156250000000001
-    most_real_total_code_term = tl.maximum(most_real_total_code_term_4, most_real_total_code_term_2)
-    most_real_total_code_term_5 = 0.00028125000000000003 * real_total_code + -0.007578125
-    most_real_total_code = tl.maximum(most_real_total_code_term_5, most_real_total_code_term)
-    least_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
-    least_real_total_code_term_2 = tl.maximum(least_real_total_code_term_3, most_real_total_code)
-    least_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
-    least_real_total_code_term = tl.maximum(
-        least_real_total_code_term_4, least_real_total_code_term_2
-    )
-    least_real_total_code = tl.minimum(least_real_total_code_term, 1.0)
-    total = total_scale * least_real_total_code
+    total = total_scale * dynamic_value(total_code, 7, False)
     total = total + g * g  # adagrad.opt:21
     total_largest_lanes = tl.abs(total)
     if end is not None:
         total_largest_lanes = tl.where(inside, total_largest_lanes, float("-inf"))
     total_largest = tl.reduce(total_largest_lanes, 0, larger)
-    total_scale_term = tl.where(total_largest > 1e-37, total_largest, 0.0)
+    total_scale_term = tl.where(total_largest > 1e-33, total_largest, 0.0)
     total_scale = tl.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
-    total_per_scale = tl.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
+    total_per_scale = tl.where(total_scale > 0.0, 1.0 * inverse(total_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    direction = g / (tl.sqrt(total) + eps)  # adagrad.opt:22
+    direction = quotient(g, tl.sqrt(total) + eps)  # adagrad.opt:22
     param = param - lr_2 * direction  # adagrad.opt:22
-    most_total_per_scale = tl.maximum(total_per_scale * total, 0.0)
-    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
-    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
-    least_total_per_scale_term = tl.minimum(
-        least_total_per_scale_term_2, least_total_per_scale_term_3
-    )
-    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
-    least_total_per_scale = tl.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
-    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
-    least_total_per_scale_term_2 = tl.minimum(least_total_per_scale_term_3, least_total_per_scale)
-    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
-    least_total_per_scale_term = tl.minimum(
-        least_total_per_scale_term_4, least_total_per_scale_term_2
-    )
-    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
-    least_total_per_scale = tl.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
-    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
-    least_total_per_scale = tl.minimum(least_total_per_scale_term, least_total_per_scale)
-    least_total_per_scale_term_3 = -0.25 * binade(least_total_per_scale) + -0.25
-    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
-    least_total_per_scale_term = tl.minimum(least_total_per_scale, least_total_per_scale_term_2)
-    least_total_per_scale = tl.minimum(least_total_per_scale_term, 255.875)
-    total_code_1_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
-    total_code_1_term_2 = tl.maximum(least_total_per_scale, total_code_1_term_3)
-    total_code_1_term = total_code_1_term_2 - 1.5
-    total_code_1 = byte(total_code_1_term, 0)
+    total_code = dynamic_code(total_per_scale * total, 7, False)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(total_at + index, total_code_1, mask=inside)
+    tl.store(total_at + index, total_code, mask=inside)
     tl.store(total_scale_at + cell, total_scale)
 
 
@@ -525,11 +469,18 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -541,11 +492,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -573,6 +520,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -662,6 +675,7 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict total_at = (uint8_t *)address[2];
         f32 *restrict total_scale_at = (f32 *)address[3];
+        const REAL limit_0 = HIDDEN(R(0));
         const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -672,43 +686,36 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
             REAL total_kept[256];
-            REAL g_kept[256];
-            double total_largest_total = -INFINITY;
+            REAL total_largest;
             {
-                REAL total_largest_part = -INFINITY;
-                int total_largest_lost = 0;
-                #pragma omp simd reduction(max : total_largest_part) reduction(| : total_largest_lost)
+                WORD total_largest_part = 0;
+                #pragma omp simd reduction(max : total_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // adagrad.opt:20
                     const REAL total = initial_accumulator_value + g * g;  // adagrad.opt:21
+                    const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
+                    param = param - lr_2 * direction;  // adagrad.opt:22
                     total_kept[i - start] = total;
-                    g_kept[i - start] = g;
-                    const REAL total_largest_next = ABS(total);
-                    total_largest_part = MAX_NUMBER(total_largest_next, total_largest_part);
-                    total_largest_lost |= total_largest_next != total_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD total_largest_next = WORD_OF(ABS(total));
+                    total_largest_part = LARGER(total_largest_next, total_largest_part);
                 }
-                total_largest_total = maximum(total_largest_total, total_largest_lost ? NAN : total_largest_part);
+                total_largest = REAL_OF(total_largest_part);
             }
-            const REAL total_largest = (REAL)total_largest_total;
-            const REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
-            const REAL total_per_scale = WHERE(total_scale > R(0), R(1) / total_scale, R(0));
+            const REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, limit_0), R(NAN));
+            const REAL total_per_scale = WHERE(total_scale > limit_0, R(1) * (R(1) / total_scale), limit_0);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL total = total_kept[i - start];
-                REAL g = g_kept[i - start];
-                const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                param = param - lr_2 * direction;  // adagrad.opt:22
-                const REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
+                REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, limit_0);
                 REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
                 least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
                 least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
-                least_total_per_scale = MIN_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(255.875));
-                const int total_code = BYTE(MAX_NUMBER(least_total_per_scale, R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
-                param_at[i] = STORE(PARAM, param);
+                most_total_per_scale = MAX_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554));
+                const int total_code = BYTE(most_total_per_scale - R(1.5), 0);
                 total_at[i] = (uint8_t)(int32_t)(total_code);
             }
             total_scale_at[block] = total_scale;
@@ -719,6 +726,17 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
 /* One pass over chunks: reads param, grad, total, total_scale; writes param, total, total_scale */
 void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_0 = HIDDEN(R(0));
+    const REAL limit_1 = HIDDEN(R(1));
+    Table total_ratio_table;
+    #pragma omp simd
+    for (int total_code = 0; total_code < 256; total_code++) {
+        const REAL real_total_code = R(total_code);
+        REAL most_real_total_code = MAX_NUMBER(R(2.25e-06) * real_total_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_total_code + R(-1.2500000000000002e-07), limit_0));
+        most_real_total_code = MAX_NUMBER(R(0.00028125000000000003) * real_total_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_total_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_total_code + R(-6.3125e-05), most_real_total_code)));
+        total_ratio_table.value[total_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_total_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_total_code + R(-0.077890625), most_real_total_code)), limit_1);
+    }
+    finish_table(&total_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -730,6 +748,8 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict total_at = (uint8_t *)address[2];
         f32 *restrict total_scale_at = (f32 *)address[3];
+        const REAL limit_0 = HIDDEN(R(0));
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -738,51 +758,42 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL total_scale = total_scale_at[block];
             REAL total_kept[256];
-            REAL g_kept[256];
-            double total_largest_total = -INFINITY;
+            REAL total_ratio_kept[256];
+            look_up(total_ratio_kept, total_at + start, last - start, &total_ratio_table);
+            REAL total_scale = total_scale_at[block];
+            REAL total_largest;
             {
-                REAL total_largest_part = -INFINITY;
-                int total_largest_lost = 0;
-                #pragma omp simd reduction(max : total_largest_part) reduction(| : total_largest_lost)
+                WORD total_largest_part = 0;
+                #pragma omp simd reduction(max : total_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int total_code = total_at[i];
+                    const REAL total_ratio = total_ratio_kept[i - start];
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // adagrad.opt:20
-                    const REAL real_total_code = R(total_code);
-                    REAL most_real_total_code = MAX_NUMBER(R(2.25e-06) * real_total_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_total_code + R(-1.2500000000000002e-07), R(0)));
-                    most_real_total_code = MAX_NUMBER(R(0.00028125000000000003) * real_total_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_total_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_total_code + R(-6.3125e-05), most_real_total_code)));
-                    const REAL least_real_total_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_total_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_total_code + R(-0.077890625), most_real_total_code)), R(1));
-                    REAL total = total_scale * least_real_total_code;
+                    REAL total = total_scale * total_ratio;
                     total = total + g * g;  // adagrad.opt:21
+                    const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
+                    param = param - lr_2 * direction;  // adagrad.opt:22
                     total_kept[i - start] = total;
-                    g_kept[i - start] = g;
-                    const REAL total_largest_next = ABS(total);
-                    total_largest_part = MAX_NUMBER(total_largest_next, total_largest_part);
-                    total_largest_lost |= total_largest_next != total_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD total_largest_next = WORD_OF(ABS(total));
+                    total_largest_part = LARGER(total_largest_next, total_largest_part);
                 }
-                total_largest_total = maximum(total_largest_total, total_largest_lost ? NAN : total_largest_part);
+                total_largest = REAL_OF(total_largest_part);
             }
-            const REAL total_largest = (REAL)total_largest_total;
-            total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-37), total_largest, R(0)), R(NAN));
-            const REAL total_per_scale = WHERE(total_scale > R(0), R(1) / total_scale, R(0));
+            total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, limit_0), R(NAN));
+            const REAL total_per_scale = WHERE(total_scale > limit_0, limit_1 * (R(1) / total_scale), limit_0);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL total = total_kept[i - start];
-                REAL g = g_kept[i - start];
-                const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                param = param - lr_2 * direction;  // adagrad.opt:22
-                const REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, R(0));
+                REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, limit_0);
                 REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
                 least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
                 least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
-                least_total_per_scale = MIN_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(255.875));
-                const int total_code_1 = BYTE(MAX_NUMBER(least_total_per_scale, R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554)) - R(1.5), 0);
-                param_at[i] = STORE(PARAM, param);
+                most_total_per_scale = MAX_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554));
+                const int total_code_1 = BYTE(most_total_per_scale - R(1.5), 0);
                 total_at[i] = (uint8_t)(int32_t)(total_code_1);
             }
             total_scale_at[block] = total_scale;
@@ -844,9 +855,9 @@ def adagrad8bit_3_torch(
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
     param = param - lr_2 * direction  # adagrad.opt:22
     total_largest = reduce(torch.abs(total), "amax", "chunks", 256)
-    total_scale_term = torch.where(total_largest > 1e-37, total_largest, 0.0)
+    total_scale_term = torch.where(total_largest > 1e-33, total_largest, 0.0)
     total_scale = torch.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
-    total_per_scale = torch.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
+    total_per_scale = torch.where(total_scale > 0.0, 1.0 * (1.0 / total_scale), 0.0)
     most_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
     most_total_per_scale = torch.clamp(most_total_per_scale_term, min=0.0)
     least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
@@ -868,14 +879,12 @@ def adagrad8bit_3_torch(
     least_total_per_scale = torch.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
     least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
     least_total_per_scale = torch.minimum(least_total_per_scale_term, least_total_per_scale)
-    least_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
-    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
-    least_total_per_scale_term = torch.minimum(least_total_per_scale, least_total_per_scale_term_2)
-    least_total_per_scale = torch.clamp(least_total_per_scale_term, max=255.875)
-    total_code_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
-    total_code_term_2 = torch.maximum(least_total_per_scale, total_code_term_3)
-    total_code_term = total_code_term_2 - 1.5
-    total_code = byte_of(total_code_term, 0)
+    most_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
+    most_total_per_scale_term_2 = 1.25 * least_total_per_scale + most_total_per_scale_term_3
+    most_total_per_scale_term = torch.minimum(least_total_per_scale, most_total_per_scale_term_2)
+    most_total_per_scale_term_4 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    most_total_per_scale = torch.maximum(most_total_per_scale_term, most_total_per_scale_term_4)
+    total_code = byte_of(most_total_per_scale - 1.5, 0)
     return param, total_code, total_scale
 
 
@@ -917,9 +926,9 @@ def adagrad8bit_4_torch(
     direction = g / (torch.sqrt(total) + eps)  # adagrad.opt:22
     param = param - lr_2 * direction  # adagrad.opt:22
     total_largest = reduce(torch.abs(total), "amax", "chunks", 256)
-    total_scale_term = torch.where(total_largest > 1e-37, total_largest, 0.0)
+    total_scale_term = torch.where(total_largest > 1e-33, total_largest, 0.0)
     total_scale = torch.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
-    total_per_scale = torch.where(total_scale > 0.0, 1.0 / total_scale, 0.0)
+    total_per_scale = torch.where(total_scale > 0.0, 1.0 * (1.0 / total_scale), 0.0)
     most_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=param) * total
     most_total_per_scale = torch.clamp(most_total_per_scale_term, min=0.0)
     least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
@@ -941,15 +950,75 @@ def adagrad8bit_4_torch(
     least_total_per_scale = torch.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
     least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
     least_total_per_scale = torch.minimum(least_total_per_scale_term, least_total_per_scale)
-    least_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
-    least_total_per_scale_term_2 = 1.25 * least_total_per_scale + least_total_per_scale_term_3
-    least_total_per_scale_term = torch.minimum(least_total_per_scale, least_total_per_scale_term_2)
-    least_total_per_scale = torch.clamp(least_total_per_scale_term, max=255.875)
-    total_code_1_term_3 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
-    total_code_1_term_2 = torch.maximum(least_total_per_scale, total_code_1_term_3)
-    total_code_1_term = total_code_1_term_2 - 1.5
-    total_code_1 = byte_of(total_code_1_term, 0)
+    most_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
+    most_total_per_scale_term_2 = 1.25 * least_total_per_scale + most_total_per_scale_term_3
+    most_total_per_scale_term = torch.minimum(least_total_per_scale, most_total_per_scale_term_2)
+    most_total_per_scale_term_4 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    most_total_per_scale = torch.maximum(most_total_per_scale_term, most_total_per_scale_term_4)
+    total_code_1 = byte_of(most_total_per_scale - 1.5, 0)
     return param, total_code_1, total_scale
+
+
+def adagrad8bit_decode_total(total_code: Tensor, total_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of total stand for."""
+    real_total_code = total_code
+    most_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
+    most_real_total_code_term = torch.clamp(most_real_total_code_term_2, min=0.0)
+    most_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06
+    most_real_total_code = torch.maximum(most_real_total_code_term_3, most_real_total_code_term)
+    most_real_total_code_term_3 = 1.125e-05 * real_total_code + -6.3125e-05
+    most_real_total_code_term_2 = torch.maximum(most_real_total_code_term_3, most_real_total_code)
+    most_real_total_code_term_4 = 5.6250000000000005e-05 * real_total_code + -0.0007156250000000001
+    most_real_total_code_term = torch.maximum(
+        most_real_total_code_term_4, most_real_total_code_term_2
+    )
+    most_real_total_code_term_5 = 0.00028125000000000003 * real_total_code + -0.007578125
+    most_real_total_code = torch.maximum(most_real_total_code_term_5, most_real_total_code_term)
+    least_real_total_code_term_3 = 0.0014062500000000002 * real_total_code + -0.077890625
+    least_real_total_code_term_2 = torch.maximum(least_real_total_code_term_3, most_real_total_code)
+    least_real_total_code_term_4 = 0.00703125 * real_total_code + -0.789453125
+    least_real_total_code_term = torch.maximum(
+        least_real_total_code_term_4, least_real_total_code_term_2
+    )
+    least_real_total_code = torch.clamp(least_real_total_code_term, max=1.0)
+    total = spread(total_scale, "chunks", 256, like=total_code) * least_real_total_code
+    return (total,)
+
+
+def adagrad8bit_encode_total(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of total."""
+    total_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    total_scale_term = torch.where(total_largest > 1e-33, total_largest, 0.0)
+    total_scale = torch.where(total_largest < 8.507059173023462e37, total_scale_term, float("nan"))
+    total_per_scale = torch.where(total_scale > 0.0, 1.0 * (1.0 / total_scale), 0.0)
+    most_total_per_scale_term = spread(total_per_scale, "chunks", 256, like=plain) * plain
+    most_total_per_scale = torch.clamp(most_total_per_scale_term, min=0.0)
+    least_total_per_scale_term_2 = 444444.44444444444 * most_total_per_scale + 3.5555555555555554
+    least_total_per_scale_term_3 = 2064516.129032258 * most_total_per_scale + 1.864516129032258
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_2, least_total_per_scale_term_3
+    )
+    least_total_per_scale_term_4 = 88888.88888888889 * most_total_per_scale + 7.111111111111111
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_4, least_total_per_scale_term)
+    least_total_per_scale_term_3 = 17777.777777777777 * most_total_per_scale + 14.222222222222221
+    least_total_per_scale_term_2 = torch.minimum(
+        least_total_per_scale_term_3, least_total_per_scale
+    )
+    least_total_per_scale_term_4 = 3555.555555555555 * most_total_per_scale + 28.444444444444443
+    least_total_per_scale_term = torch.minimum(
+        least_total_per_scale_term_4, least_total_per_scale_term_2
+    )
+    least_total_per_scale_term_5 = 711.111111111111 * most_total_per_scale + 56.888888888888886
+    least_total_per_scale = torch.minimum(least_total_per_scale_term_5, least_total_per_scale_term)
+    least_total_per_scale_term = 142.22222222222223 * most_total_per_scale + 113.77777777777777
+    least_total_per_scale = torch.minimum(least_total_per_scale_term, least_total_per_scale)
+    most_total_per_scale_term_3 = -0.25 * binade_of(least_total_per_scale) + -0.25
+    most_total_per_scale_term_2 = 1.25 * least_total_per_scale + most_total_per_scale_term_3
+    most_total_per_scale_term = torch.minimum(least_total_per_scale, most_total_per_scale_term_2)
+    most_total_per_scale_term_4 = 355.55555555555554 * most_total_per_scale + -98.93055555555554
+    most_total_per_scale = torch.maximum(most_total_per_scale_term, most_total_per_scale_term_4)
+    total_code = byte_of(most_total_per_scale - 1.5, 0)
+    return total_code, total_scale
 
 
 class Adagrad8bit(CompiledOptimizer):
@@ -1062,6 +1131,17 @@ class Adagrad8bit(CompiledOptimizer):
                     torch=adagrad8bit_4_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "total",
+            streams=(
+                Stream("total", dtype="uint8"),
+                Stream("total_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=adagrad8bit_decode_total,
+            encode=adagrad8bit_encode_total,
         ),
     )
     values, totals, partials = 0, 0, 0

@@ -258,7 +258,7 @@ def adamcm_2_tile(
     beta2,
     one_minus_beta2,
     eps,
-    maximum_term,
+    factor,
     holds,
     holds_1,
     holds_2,
@@ -282,7 +282,7 @@ def adamcm_2_tile(
     buffer_4 = tl.load(buffer_4_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamcm.opt:38
-    a = m + (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4) / maximum_term  # adamcm.opt:28
+    a = m + factor * (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4)  # adamcm.opt:28
     v = beta2 * v + one_minus_beta2 * a * a  # adamcm.opt:34
     # adamcm.opt:35
     direction = inverse_correction_beta1 * a / (tl.sqrt(inverse_correction_beta2 * v) + eps)
@@ -359,8 +359,9 @@ def adamcm_2(
     term = term_term + tl.where(priority_1_before >= 0.0, 1.0, 0.0)
     term_term = term + tl.where(priority_2_before >= 0.0, 1.0, 0.0)
     term = term_term + tl.where(priority_3_before >= 0.0, 1.0, 0.0)
-    maximum_term_2 = term + tl.where(priority_4_before >= 0.0, 1.0, 0.0)
-    maximum_term = tl.maximum(maximum_term_2, 1.0, propagate_nan=tl.PropagateNan.ALL)
+    factor_term_2 = term + tl.where(priority_4_before >= 0.0, 1.0, 0.0)
+    factor_term = tl.maximum(factor_term_2, 1.0, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / factor_term
     minimum_priority_0_before = tl.minimum(
         priority_0_before, priority_1_before, propagate_nan=tl.PropagateNan.ALL
     )
@@ -401,7 +402,7 @@ def adamcm_2(
             beta2,
             one_minus_beta2,
             eps,
-            maximum_term,
+            factor,
             holds,
             holds_1,
             holds_2,
@@ -430,7 +431,7 @@ def adamcm_2(
             beta2,
             one_minus_beta2,
             eps,
-            maximum_term,
+            factor,
             holds,
             holds_1,
             holds_2,
@@ -464,10 +465,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -481,11 +487,8 @@ static inline double where(int holds, double a, double b) { return holds ? a : b
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline double min_number(double a, double b) { return a < b ? a : b; }
-static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline REAL MINIMUM(REAL a, REAL b) { return WHERE(a != a, a, MIN_NUMBER(a, b)); }
 static inline double minimum(double a, double b) { return where(a != a, a, min_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -628,6 +631,7 @@ void adamcm_2(int64_t count, const int64_t *tasks, const int64_t *pointers, cons
         REAL *restrict buffer_2_at = (REAL *)address[6];
         REAL *restrict buffer_3_at = (REAL *)address[7];
         REAL *restrict buffer_4_at = (REAL *)address[8];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[4];
         const REAL lr = (REAL)numbers[5];
         const REAL inverse_correction_beta1 = (REAL)numbers[6];
@@ -641,14 +645,14 @@ void adamcm_2(int64_t count, const int64_t *tasks, const int64_t *pointers, cons
         const REAL priority_3_before = (REAL)totals[4];
         const REAL priority_4_before = (REAL)totals[5];
         const REAL urgency = (REAL)totals[0];
-        REAL term = WHERE(priority_0_before >= R(0), R(1), R(0)) + WHERE(priority_1_before >= R(0), R(1), R(0));
-        term = term + WHERE(priority_2_before >= R(0), R(1), R(0)) + WHERE(priority_3_before >= R(0), R(1), R(0));
-        const REAL maximum_term = MAXIMUM(term + WHERE(priority_4_before >= R(0), R(1), R(0)), R(1));
+        REAL term = WHERE(priority_0_before >= R(0), limit_1, R(0)) + WHERE(priority_1_before >= R(0), limit_1, R(0));
+        term = term + WHERE(priority_2_before >= R(0), limit_1, R(0)) + WHERE(priority_3_before >= R(0), limit_1, R(0));
+        const REAL factor = limit_1 / MAX_NUMBER(limit_1, term + WHERE(priority_4_before >= R(0), limit_1, R(0)));
         const REAL minimum_priority_0_before = MINIMUM(priority_0_before, priority_1_before);
         const REAL x = MINIMUM(minimum_priority_0_before, priority_2_before);
-        const REAL slot = WHERE(priority_4_before < MINIMUM(x, priority_3_before), R(4), WHERE(priority_3_before < x, R(3), WHERE(priority_2_before < minimum_priority_0_before, R(2), WHERE(priority_1_before < priority_0_before, R(1), R(0)))));  // adamcm.opt:29
+        const REAL slot = WHERE(priority_4_before < MINIMUM(x, priority_3_before), R(4), WHERE(priority_3_before < x, R(3), WHERE(priority_2_before < minimum_priority_0_before, R(2), WHERE(priority_1_before < priority_0_before, limit_1, R(0)))));  // adamcm.opt:29
         const int holds = slot == R(0);
-        const int holds_1 = slot == R(1);
+        const int holds_1 = slot == limit_1;
         const int holds_2 = slot == R(2);
         const int holds_3 = slot == R(3);
         const int takes = urgency > WHERE(holds, priority_0_before, WHERE(holds_1, priority_1_before, WHERE(holds_2, priority_2_before, WHERE(holds_3, priority_3_before, priority_4_before))));  // adamcm.opt:30
@@ -664,7 +668,7 @@ void adamcm_2(int64_t count, const int64_t *tasks, const int64_t *pointers, cons
             REAL buffer_4 = buffer_4_at[i];
             REAL v = v_at[i];
             param = one_minus_lr_weight_decay * param;  // adamcm.opt:38
-            const REAL a = m + (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4) / maximum_term;  // adamcm.opt:28
+            const REAL a = m + factor * (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4);  // adamcm.opt:28
             v = beta2 * v + one_minus_beta2 * a * a;  // adamcm.opt:34
             const REAL direction = inverse_correction_beta1 * a / (SQRT(inverse_correction_beta2 * v) + eps);  // adamcm.opt:35
             param = param - lr * direction;  // adamcm.opt:35
@@ -783,9 +787,10 @@ def adamcm_2_torch(
     term = term_term + torch.where(priority_1_before >= 0.0, like.new_tensor(1.0), 0.0)
     term_term = term + torch.where(priority_2_before >= 0.0, like.new_tensor(1.0), 0.0)
     term = term_term + torch.where(priority_3_before >= 0.0, like.new_tensor(1.0), 0.0)
-    factor_term_2 = term + torch.where(priority_4_before >= 0.0, like.new_tensor(1.0), 0.0)
-    factor_term = torch.clamp(factor_term_2, min=1.0)
-    factor = (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4) / factor_term
+    factor_term_3 = term + torch.where(priority_4_before >= 0.0, like.new_tensor(1.0), 0.0)
+    factor_term_2 = torch.clamp(factor_term_3, min=1.0)
+    factor_term = 1.0 / factor_term_2
+    factor = factor_term * (buffer_0 + buffer_1 + buffer_2 + buffer_3 + buffer_4)
     a = m + factor  # adamcm.opt:28
     v = beta2 * v + one_minus_beta2 * a * a  # adamcm.opt:34
     # adamcm.opt:35

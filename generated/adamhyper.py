@@ -349,9 +349,8 @@ def adam_hyper_3_tile(
     inverse_correction_beta2,
     eps,
     lr,
-    radius,
-    maximum_u_square_sum,
-    maximum_param_square_sum,
+    factor,
+    factor_1,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -365,9 +364,9 @@ def adam_hyper_3_tile(
     v = tl.load(v_at + index, mask=inside).to(REAL)
     # adamhyper.opt:29
     u = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
-    direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30
+    direction = factor_1 * u  # adamhyper.opt:30
     param = param - lr * direction  # adamhyper.opt:30
-    param = radius * param / maximum_param_square_sum  # adamhyper.opt:38
+    param = factor * param  # adamhyper.opt:38
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -401,8 +400,8 @@ def adam_hyper_3(
     inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
     eps = tl.load(numbers + 7).to(REAL)
     lr = tl.load(numbers + 8).to(REAL)
-    u_square_sum = tl.load(values + 4 * tensor + 1).to(REAL)
     param_square_sum = tl.load(values + 4 * tensor).to(REAL)
+    u_square_sum = tl.load(values + 4 * tensor + 1).to(REAL)
     sum_ = tl.load(values + 4 * tensor + 2).to(REAL)
     radius = tl.load(radius_at).to(REAL)
     maximum_u_square_sum = tl.maximum(tl.sqrt(u_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
@@ -410,10 +409,8 @@ def adam_hyper_3(
     # adamhyper.opt:38
     param_square_sum_term = 1.0 * param_square_sum + 2.0 * term * sum_ + term * term * u_square_sum
     param_square_sum = tl.maximum(param_square_sum_term, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    maximum_param_square_sum_term = tl.sqrt(param_square_sum)
-    maximum_param_square_sum = tl.maximum(
-        maximum_param_square_sum_term, eps, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor = radius / tl.maximum(tl.sqrt(param_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
+    factor_1 = radius / maximum_u_square_sum
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adam_hyper_3_tile(
@@ -426,9 +423,8 @@ def adam_hyper_3(
             inverse_correction_beta2,
             eps,
             lr,
-            radius,
-            maximum_u_square_sum,
-            maximum_param_square_sum,
+            factor,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -443,9 +439,8 @@ def adam_hyper_3(
             inverse_correction_beta2,
             eps,
             lr,
-            radius,
-            maximum_u_square_sum,
-            maximum_param_square_sum,
+            factor,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -488,16 +483,16 @@ def adam_hyper_4_tile(
     factor = radius * u
     tl.store(m_at + index, m, mask=inside)
     tl.store(v_at + index, v, mask=inside)
-    u_square_sum_part = u * u
     sum_part = param * param
+    u_square_sum_part = u * u
     sum_2_part = param * factor
     sum_3_part = factor * factor
     if end is not None:
-        u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
         sum_part = tl.where(inside, sum_part, 0.0)
+        u_square_sum_part = tl.where(inside, u_square_sum_part, 0.0)
         sum_2_part = tl.where(inside, sum_2_part, 0.0)
         sum_3_part = tl.where(inside, sum_3_part, 0.0)
-    return u_square_sum_part, sum_part, sum_2_part, sum_3_part
+    return sum_part, u_square_sum_part, sum_2_part, sum_3_part
 
 
 @kernel
@@ -538,13 +533,13 @@ def adam_hyper_4(
     inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
     eps = tl.load(numbers + 7).to(REAL)
     radius = tl.load(radius_at).to(REAL)
-    u_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     sum_all = tl.full([BLOCK], 0.0, REAL)
+    u_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     sum_2_all = tl.full([BLOCK], 0.0, REAL)
     sum_3_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
-        u_square_sum_part, sum_part, sum_2_part, sum_3_part = adam_hyper_4_tile(
+        sum_part, u_square_sum_part, sum_2_part, sum_3_part = adam_hyper_4_tile(
             start,
             None,
             param_at,
@@ -563,12 +558,12 @@ def adam_hyper_4(
             REAL,
             BLOCK,
         )
-        u_square_sum_all += u_square_sum_part
         sum_all += sum_part
+        u_square_sum_all += u_square_sum_part
         sum_2_all += sum_2_part
         sum_3_all += sum_3_part
     if full < end:
-        u_square_sum_part, sum_part, sum_2_part, sum_3_part = adam_hyper_4_tile(
+        sum_part, u_square_sum_part, sum_2_part, sum_3_part = adam_hyper_4_tile(
             full,
             end,
             param_at,
@@ -587,43 +582,43 @@ def adam_hyper_4(
             REAL,
             BLOCK,
         )
-        u_square_sum_all += u_square_sum_part
         sum_all += sum_part
+        u_square_sum_all += u_square_sum_part
         sum_2_all += sum_2_part
         sum_3_all += sum_3_part
     results = partials + 4 * tl.program_id(0)
-    tl.store(results, tl.sum(u_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 1, tl.sum(sum_all, 0).to(tl.float64))
+    tl.store(results, tl.sum(sum_all, 0).to(tl.float64))
+    tl.store(results + 1, tl.sum(u_square_sum_all, 0).to(tl.float64))
     tl.store(results + 2, tl.sum(sum_2_all, 0).to(tl.float64))
     tl.store(results + 3, tl.sum(sum_3_all, 0).to(tl.float64))
 
 
 @kernel
 def adam_hyper_finish_2(values, partials, spans):
-    """Per tensor: u_square_sum, sum, sum_2, sum_3."""
+    """Per tensor: sum, u_square_sum, sum_2, sum_3."""
     tensor = tl.program_id(0)
     span = spans + 2 * tensor
     first = tl.load(span)
     pieces = tl.load(span + 1)
     lanes = tl.arange(0, 256)
-    u_square_sum_all = tl.full([256], 0.0, tl.float64)
     sum_all = tl.full([256], 0.0, tl.float64)
+    u_square_sum_all = tl.full([256], 0.0, tl.float64)
     sum_2_all = tl.full([256], 0.0, tl.float64)
     sum_3_all = tl.full([256], 0.0, tl.float64)
     for start in range(0, pieces, 256):
         index = start + lanes
         inside = index < pieces
         piece = partials + 4 * (first + index)
-        u_square_sum_all += tl.load(piece, mask=inside, other=0.0)
-        sum_all += tl.load(piece + 1, mask=inside, other=0.0)
+        sum_all += tl.load(piece, mask=inside, other=0.0)
+        u_square_sum_all += tl.load(piece + 1, mask=inside, other=0.0)
         sum_2_all += tl.load(piece + 2, mask=inside, other=0.0)
         sum_3_all += tl.load(piece + 3, mask=inside, other=0.0)
-    u_square_sum_all = tl.sum(u_square_sum_all, 0)
     sum_all = tl.sum(sum_all, 0)
+    u_square_sum_all = tl.sum(u_square_sum_all, 0)
     sum_2_all = tl.sum(sum_2_all, 0)
     sum_3_all = tl.sum(sum_3_all, 0)
-    tl.store(values + 4 * tensor, u_square_sum_all)
-    tl.store(values + 4 * tensor + 1, sum_all)
+    tl.store(values + 4 * tensor, sum_all)
+    tl.store(values + 4 * tensor + 1, u_square_sum_all)
     tl.store(values + 4 * tensor + 2, sum_2_all)
     tl.store(values + 4 * tensor + 3, sum_3_all)
 
@@ -641,7 +636,7 @@ def adam_hyper_5_tile(
     lr,
     radius,
     maximum_u_square_sum,
-    maximum_param_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -657,7 +652,7 @@ def adam_hyper_5_tile(
     u = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30
     param = param - lr * direction  # adamhyper.opt:30
-    param = radius * param / maximum_param_square_sum  # adamhyper.opt:38
+    param = factor * param  # adamhyper.opt:38
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -691,8 +686,8 @@ def adam_hyper_5(
     inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
     eps = tl.load(numbers + 7).to(REAL)
     lr = tl.load(numbers + 8).to(REAL)
-    u_square_sum = tl.load(values + 4 * tensor).to(REAL)
-    sum_ = tl.load(values + 4 * tensor + 1).to(REAL)
+    sum_ = tl.load(values + 4 * tensor).to(REAL)
+    u_square_sum = tl.load(values + 4 * tensor + 1).to(REAL)
     sum_2 = tl.load(values + 4 * tensor + 2).to(REAL)
     sum_3 = tl.load(values + 4 * tensor + 3).to(REAL)
     radius = tl.load(radius_at).to(REAL)
@@ -701,10 +696,7 @@ def adam_hyper_5(
     # adamhyper.opt:38
     param_square_sum_term = 1.0 * sum_ + 2.0 * term * sum_2 + term * term * sum_3
     param_square_sum = tl.maximum(param_square_sum_term, 0.0, propagate_nan=tl.PropagateNan.ALL)
-    maximum_param_square_sum_term = tl.sqrt(param_square_sum)
-    maximum_param_square_sum = tl.maximum(
-        maximum_param_square_sum_term, eps, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor = radius / tl.maximum(tl.sqrt(param_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adam_hyper_5_tile(
@@ -719,7 +711,7 @@ def adam_hyper_5(
             lr,
             radius,
             maximum_u_square_sum,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -736,7 +728,7 @@ def adam_hyper_5(
             lr,
             radius,
             maximum_u_square_sum,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -764,10 +756,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -777,10 +774,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -944,33 +940,35 @@ void adam_hyper_3(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
         const REAL *restrict radius_at = (const REAL *)address[4];
+        const REAL limit_0 = HIDDEN(R(0));
         const REAL lr = (REAL)numbers[8];
+        const REAL eps = (REAL)numbers[7];
         const REAL inverse_correction_beta1 = (REAL)numbers[5];
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
-        const REAL eps = (REAL)numbers[7];
-        const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
         REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
+        const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
         const REAL sum_ = (REAL)values[VALUES * tensor + 2];
         const REAL radius = radius_at[0];
         const REAL maximum_u_square_sum = MAXIMUM(SQRT(u_square_sum), eps);
-        const REAL term = R(0) - lr * radius / maximum_u_square_sum;
-        param_square_sum = MAXIMUM(R(1) * param_square_sum + R(2) * term * sum_ + term * term * u_square_sum, R(0));  // adamhyper.opt:38
-        const REAL maximum_param_square_sum = MAXIMUM(SQRT(param_square_sum), eps);
+        const REAL term = limit_0 - lr * radius / maximum_u_square_sum;
+        param_square_sum = MAX_NUMBER(limit_0, R(1) * param_square_sum + R(2) * term * sum_ + term * term * u_square_sum);  // adamhyper.opt:38
+        const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), eps);
+        const REAL factor_1 = radius / maximum_u_square_sum;
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
             const REAL m = m_at[i];
             const REAL v = v_at[i];
             const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamhyper.opt:29
-            const REAL direction = radius * u / maximum_u_square_sum;  // adamhyper.opt:30
+            const REAL direction = factor_1 * u;  // adamhyper.opt:30
             param = param - lr * direction;  // adamhyper.opt:30
-            param = radius * param / maximum_param_square_sum;  // adamhyper.opt:38
+            param = factor * param;  // adamhyper.opt:38
             param_at[i] = STORE(PARAM, param);
         }
     }
 }
 
-/* One pass: reads param, grad, m, v, radius; writes m, v; sums u_square_sum, sum, sum_2, sum_3 */
+/* One pass: reads param, grad, m, v, radius; writes m, v; sums sum, u_square_sum, sum_2, sum_3 */
 void adam_hyper_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars, double *partials)
 {
     #pragma omp parallel for schedule(static)
@@ -992,17 +990,17 @@ void adam_hyper_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
         const REAL eps = (REAL)numbers[7];
         const REAL radius = radius_at[0];
-        double u_square_sum_total = 0;
         double sum_total = 0;
+        double u_square_sum_total = 0;
         double sum_2_total = 0;
         double sum_3_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
             const int64_t stop = SMALLER(tile + 1024, end);
-            REAL u_square_sum_part = 0;
             REAL sum_part = 0;
+            REAL u_square_sum_part = 0;
             REAL sum_2_part = 0;
             REAL sum_3_part = 0;
-            #pragma omp simd reduction(+ : u_square_sum_part) reduction(+ : sum_part) reduction(+ : sum_2_part) reduction(+ : sum_3_part)
+            #pragma omp simd reduction(+ : sum_part) reduction(+ : u_square_sum_part) reduction(+ : sum_2_part) reduction(+ : sum_3_part)
             for (int64_t i = tile; i < stop; i++) {
                 REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
@@ -1015,36 +1013,36 @@ void adam_hyper_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 const REAL factor = radius * u;
                 m_at[i] = m;
                 v_at[i] = v;
-                u_square_sum_part += u * u;
                 sum_part += param * param;
+                u_square_sum_part += u * u;
                 sum_2_part += param * factor;
                 sum_3_part += factor * factor;
             }
-            u_square_sum_total += u_square_sum_part;
             sum_total += sum_part;
+            u_square_sum_total += u_square_sum_part;
             sum_2_total += sum_2_part;
             sum_3_total += sum_3_part;
         }
-        partials[PARTIALS * task + 0] = u_square_sum_total;
-        partials[PARTIALS * task + 1] = sum_total;
+        partials[PARTIALS * task + 0] = sum_total;
+        partials[PARTIALS * task + 1] = u_square_sum_total;
         partials[PARTIALS * task + 2] = sum_2_total;
         partials[PARTIALS * task + 3] = sum_3_total;
     }
 }
 
-/* Per tensor: completes u_square_sum, sum, sum_2, sum_3 */
+/* Per tensor: completes sum, u_square_sum, sum_2, sum_3 */
 void adam_hyper_finish_2(int64_t count, double *values, double *partials, const int64_t *spans)
 {
     for (int64_t tensor = 0; tensor < count; tensor++) {
-        double u_square_sum_sum = 0;
-        {
-            const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) u_square_sum_sum += partials[PARTIALS * task + 0];
-        }
         double sum__sum = 0;
         {
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
-            for (int64_t task = first; task < last; task++) sum__sum += partials[PARTIALS * task + 1];
+            for (int64_t task = first; task < last; task++) sum__sum += partials[PARTIALS * task + 0];
+        }
+        double u_square_sum_sum = 0;
+        {
+            const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
+            for (int64_t task = first; task < last; task++) u_square_sum_sum += partials[PARTIALS * task + 1];
         }
         double sum_2_sum = 0;
         {
@@ -1056,8 +1054,8 @@ void adam_hyper_finish_2(int64_t count, double *values, double *partials, const 
             const int64_t first = spans[2 * tensor], last = first + spans[2 * tensor + 1];
             for (int64_t task = first; task < last; task++) sum_3_sum += partials[PARTIALS * task + 3];
         }
-        values[VALUES * tensor + 0] = u_square_sum_sum;
-        values[VALUES * tensor + 1] = sum__sum;
+        values[VALUES * tensor + 0] = sum__sum;
+        values[VALUES * tensor + 1] = u_square_sum_sum;
         values[VALUES * tensor + 2] = sum_2_sum;
         values[VALUES * tensor + 3] = sum_3_sum;
     }
@@ -1075,19 +1073,20 @@ void adam_hyper_5(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
         const REAL *restrict radius_at = (const REAL *)address[4];
+        const REAL limit_0 = HIDDEN(R(0));
         const REAL lr = (REAL)numbers[8];
+        const REAL eps = (REAL)numbers[7];
         const REAL inverse_correction_beta1 = (REAL)numbers[5];
         const REAL inverse_correction_beta2 = (REAL)numbers[6];
-        const REAL eps = (REAL)numbers[7];
-        const REAL u_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL sum_ = (REAL)values[VALUES * tensor + 1];
+        const REAL sum_ = (REAL)values[VALUES * tensor + 0];
+        const REAL u_square_sum = (REAL)values[VALUES * tensor + 1];
         const REAL sum_2 = (REAL)values[VALUES * tensor + 2];
         const REAL sum_3 = (REAL)values[VALUES * tensor + 3];
         const REAL radius = radius_at[0];
         const REAL maximum_u_square_sum = MAXIMUM(SQRT(u_square_sum), eps);
-        const REAL term = R(0) - lr / maximum_u_square_sum;
-        const REAL param_square_sum = MAXIMUM(R(1) * sum_ + R(2) * term * sum_2 + term * term * sum_3, R(0));  // adamhyper.opt:38
-        const REAL maximum_param_square_sum = MAXIMUM(SQRT(param_square_sum), eps);
+        const REAL term = limit_0 - lr / maximum_u_square_sum;
+        const REAL param_square_sum = MAX_NUMBER(limit_0, R(1) * sum_ + R(2) * term * sum_2 + term * term * sum_3);  // adamhyper.opt:38
+        const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), eps);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -1096,7 +1095,7 @@ void adam_hyper_5(int64_t count, const int64_t *tasks, const int64_t *pointers, 
             const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamhyper.opt:29
             const REAL direction = radius * u / maximum_u_square_sum;  // adamhyper.opt:30
             param = param - lr * direction;  // adamhyper.opt:30
-            param = radius * param / maximum_param_square_sum;  // adamhyper.opt:38
+            param = factor * param;  // adamhyper.opt:38
             param_at[i] = STORE(PARAM, param);
         }
     }
@@ -1179,15 +1178,15 @@ def adam_hyper_3_torch(
     sum_: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    # adamhyper.opt:29
-    u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     maximum_u_square_sum = torch.clamp(torch.sqrt(u_square_sum), min=eps)
-    direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30
-    param = param - lr * direction  # adamhyper.opt:30
     term = 0.0 - lr * radius / maximum_u_square_sum
     param_square_sum_term = 1.0 * param_square_sum + 2.0 * term * sum_ + term * term * u_square_sum
     param_square_sum = torch.clamp(param_square_sum_term, min=0.0)  # adamhyper.opt:38
-    param = radius * param / torch.clamp(torch.sqrt(param_square_sum), min=eps)  # adamhyper.opt:38
+    # adamhyper.opt:29
+    u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = radius / maximum_u_square_sum * u  # adamhyper.opt:30
+    param = param - lr * direction  # adamhyper.opt:30
+    param = radius / torch.clamp(torch.sqrt(param_square_sum), min=eps) * param  # adamhyper.opt:38
     return (param,)
 
 
@@ -1216,8 +1215,8 @@ def adam_hyper_4_torch(
     return (
         m,
         v,
-        torch.sum(u * u, dtype=torch.float64),
         torch.sum(param * param, dtype=torch.float64),
+        torch.sum(u * u, dtype=torch.float64),
         torch.sum(param * factor, dtype=torch.float64),
         torch.sum(factor * factor, dtype=torch.float64),
     )
@@ -1237,21 +1236,21 @@ def adam_hyper_5_torch(
     inverse_correction_beta2: float,
     eps: float,
     lr: float,
-    u_square_sum: Tensor,
     sum_: Tensor,
+    u_square_sum: Tensor,
     sum_2: Tensor,
     sum_3: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    # adamhyper.opt:29
-    u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     maximum_u_square_sum = torch.clamp(torch.sqrt(u_square_sum), min=eps)
-    direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30
-    param = param - lr * direction  # adamhyper.opt:30
     term = 0.0 - lr / maximum_u_square_sum
     # adamhyper.opt:38
     param_square_sum = torch.clamp(1.0 * sum_ + 2.0 * term * sum_2 + term * term * sum_3, min=0.0)
-    param = radius * param / torch.clamp(torch.sqrt(param_square_sum), min=eps)  # adamhyper.opt:38
+    # adamhyper.opt:29
+    u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30
+    param = param - lr * direction  # adamhyper.opt:30
+    param = radius / torch.clamp(torch.sqrt(param_square_sum), min=eps) * param  # adamhyper.opt:38
     return (param,)
 
 

@@ -195,11 +195,10 @@ def adam_mini_2_round_2(
     m_at,
     one_minus_lr_weight_decay_2,
     lr,
-    inverse_correction_beta1,
+    grad_scale,
     beta1,
     one_minus_beta1,
-    grad_scale,
-    term,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -209,12 +208,12 @@ def adam_mini_2_round_2(
     index = start + lanes
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
+    m = tl.load(m_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    direction = inverse_correction_beta1 * m / term  # adamw.opt:21
+    direction = factor * m  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
@@ -253,13 +252,13 @@ def adam_mini_2(
     one_minus_lr_weight_decay_2 = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
-    beta1 = tl.load(numbers + 3).to(REAL)
-    one_minus_beta1 = tl.load(numbers + 4).to(REAL)
-    grad_scale = tl.load(numbers + 5).to(REAL)
-    inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
-    beta2 = tl.load(numbers + 7).to(REAL)
-    scalar = tl.load(numbers + 8).to(REAL)
-    eps = tl.load(numbers + 9).to(REAL)
+    inverse_correction_beta2 = tl.load(numbers + 3).to(REAL)
+    beta2 = tl.load(numbers + 4).to(REAL)
+    scalar = tl.load(numbers + 5).to(REAL)
+    grad_scale = tl.load(numbers + 6).to(REAL)
+    eps = tl.load(numbers + 7).to(REAL)
+    beta1 = tl.load(numbers + 8).to(REAL)
+    one_minus_beta1 = tl.load(numbers + 9).to(REAL)
     length = numel // size_0
     if ALIGNED:
         length = tl.multiple_of(length, 16)
@@ -281,7 +280,7 @@ def adam_mini_2(
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
         v = beta2 * v + scalar * sum_grad_squared  # adammini.opt:19
-        term = tl.sqrt(inverse_correction_beta2 * v) + eps
+        factor = inverse_correction_beta1 / (tl.sqrt(inverse_correction_beta2 * v) + eps)
         for start in range(first, full, BLOCK):
             adam_mini_2_round_2(
                 start,
@@ -291,11 +290,10 @@ def adam_mini_2(
                 m_at,
                 one_minus_lr_weight_decay_2,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -308,11 +306,10 @@ def adam_mini_2(
                 m_at,
                 one_minus_lr_weight_decay_2,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -343,11 +340,10 @@ def adam_mini_3_round_2(
     m_at,
     one_minus_lr_weight_decay_2,
     lr,
-    inverse_correction_beta1,
+    grad_scale,
     beta1,
     one_minus_beta1,
-    grad_scale,
-    term,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -357,12 +353,12 @@ def adam_mini_3_round_2(
     index = start + lanes
     inside = None if end is None else index < end
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
+    m = tl.load(m_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    direction = inverse_correction_beta1 * m / term  # adamw.opt:21
+    direction = factor * m  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
@@ -400,13 +396,13 @@ def adam_mini_3(
     one_minus_lr_weight_decay_2 = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
-    beta1 = tl.load(numbers + 3).to(REAL)
-    one_minus_beta1 = tl.load(numbers + 4).to(REAL)
-    grad_scale = tl.load(numbers + 5).to(REAL)
-    inverse_correction_beta2 = tl.load(numbers + 6).to(REAL)
-    beta2 = tl.load(numbers + 7).to(REAL)
-    one_minus_beta2_over_cols = tl.load(numbers + 8).to(REAL)
-    eps = tl.load(numbers + 9).to(REAL)
+    inverse_correction_beta2 = tl.load(numbers + 3).to(REAL)
+    beta2 = tl.load(numbers + 4).to(REAL)
+    one_minus_beta2_over_cols = tl.load(numbers + 5).to(REAL)
+    grad_scale = tl.load(numbers + 6).to(REAL)
+    eps = tl.load(numbers + 7).to(REAL)
+    beta1 = tl.load(numbers + 8).to(REAL)
+    one_minus_beta1 = tl.load(numbers + 9).to(REAL)
     length = cols
     if ALIGNED:
         length = tl.multiple_of(length, 16)
@@ -428,7 +424,7 @@ def adam_mini_3(
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
         v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared  # adammini.opt:19
-        term = tl.sqrt(inverse_correction_beta2 * v) + eps
+        factor = inverse_correction_beta1 / (tl.sqrt(inverse_correction_beta2 * v) + eps)
         for start in range(first, full, BLOCK):
             adam_mini_3_round_2(
                 start,
@@ -438,11 +434,10 @@ def adam_mini_3(
                 m_at,
                 one_minus_lr_weight_decay_2,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -455,11 +450,10 @@ def adam_mini_3(
                 m_at,
                 one_minus_lr_weight_decay_2,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -572,8 +566,7 @@ def adam_mini_5_tile(
     m_at,
     one_minus_lr_weight_decay_2,
     lr,
-    inverse_correction_beta1,
-    term,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -585,7 +578,7 @@ def adam_mini_5_tile(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     m = tl.load(m_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
-    direction = inverse_correction_beta1 * m / term  # adamw.opt:21
+    direction = factor * m  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     tl.store(param_at + index, param, mask=inside)
 
@@ -619,33 +612,15 @@ def adam_mini_5(
     inverse_correction_beta2 = tl.load(numbers + 8).to(REAL)
     eps = tl.load(numbers + 9).to(REAL)
     v = tl.load(v_at).to(REAL)
-    term = tl.sqrt(inverse_correction_beta2 * v) + eps
+    factor = inverse_correction_beta1 / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         adam_mini_5_tile(
-            start,
-            None,
-            param_at,
-            m_at,
-            one_minus_lr_weight_decay_2,
-            lr,
-            inverse_correction_beta1,
-            term,
-            REAL,
-            BLOCK,
+            start, None, param_at, m_at, one_minus_lr_weight_decay_2, lr, factor, REAL, BLOCK
         )
     if full < end:
         adam_mini_5_tile(
-            full,
-            end,
-            param_at,
-            m_at,
-            one_minus_lr_weight_decay_2,
-            lr,
-            inverse_correction_beta1,
-            term,
-            REAL,
-            BLOCK,
+            full, end, param_at, m_at, one_minus_lr_weight_decay_2, lr, factor, REAL, BLOCK
         )
 
 
@@ -671,9 +646,9 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -760,13 +735,13 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
-        const REAL beta1 = (REAL)numbers[3];
-        const REAL one_minus_beta1 = (REAL)numbers[4];
-        const REAL grad_scale = (REAL)numbers[5];
-        const REAL inverse_correction_beta2 = (REAL)numbers[6];
-        const REAL beta2 = (REAL)numbers[7];
-        const REAL scalar = (REAL)numbers[8];
-        const REAL eps = (REAL)numbers[9];
+        const REAL inverse_correction_beta2 = (REAL)numbers[3];
+        const REAL beta2 = (REAL)numbers[4];
+        const REAL scalar = (REAL)numbers[5];
+        const REAL grad_scale = (REAL)numbers[6];
+        const REAL eps = (REAL)numbers[7];
+        const REAL beta1 = (REAL)numbers[8];
+        const REAL one_minus_beta1 = (REAL)numbers[9];
         const int64_t length = numel / shape[3];
         for (int64_t head = begin; head < end; head++) {
             const int64_t start = head * length;
@@ -786,16 +761,16 @@ void adam_mini_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             }
             const REAL sum_grad_squared = (REAL)sum_grad_squared_total;
             v = beta2 * v + scalar * sum_grad_squared;  // adammini.opt:19
-            const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
+            const REAL factor = inverse_correction_beta1 / (SQRT(inverse_correction_beta2 * v) + eps);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
-                REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
+                REAL m = m_at[i];
                 param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
                 grad = grad_scale * grad;
                 m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
+                const REAL direction = factor * m;  // adamw.opt:21
                 param = param - lr * direction;  // adamw.opt:21
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = m;
@@ -822,13 +797,13 @@ void adam_mini_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL one_minus_lr_weight_decay_2 = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
-        const REAL beta1 = (REAL)numbers[3];
-        const REAL one_minus_beta1 = (REAL)numbers[4];
-        const REAL grad_scale = (REAL)numbers[5];
-        const REAL inverse_correction_beta2 = (REAL)numbers[6];
-        const REAL beta2 = (REAL)numbers[7];
-        const REAL one_minus_beta2_over_cols = (REAL)numbers[8];
-        const REAL eps = (REAL)numbers[9];
+        const REAL inverse_correction_beta2 = (REAL)numbers[3];
+        const REAL beta2 = (REAL)numbers[4];
+        const REAL one_minus_beta2_over_cols = (REAL)numbers[5];
+        const REAL grad_scale = (REAL)numbers[6];
+        const REAL eps = (REAL)numbers[7];
+        const REAL beta1 = (REAL)numbers[8];
+        const REAL one_minus_beta1 = (REAL)numbers[9];
         const int64_t length = cols;
         for (int64_t row = begin; row < end; row++) {
             const int64_t start = row * length;
@@ -848,16 +823,16 @@ void adam_mini_3(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             }
             const REAL sum_grad_squared = (REAL)sum_grad_squared_total;
             v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared;  // adammini.opt:19
-            const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
+            const REAL factor = inverse_correction_beta1 / (SQRT(inverse_correction_beta2 * v) + eps);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
-                REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
+                REAL m = m_at[i];
                 param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
                 grad = grad_scale * grad;
                 m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
+                const REAL direction = factor * m;  // adamw.opt:21
                 param = param - lr * direction;  // adamw.opt:21
                 param_at[i] = STORE(PARAM, param);
                 m_at[i] = m;
@@ -937,13 +912,13 @@ void adam_mini_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         const REAL v = v_at[0];
-        const REAL term = SQRT(inverse_correction_beta2 * v) + eps;
+        const REAL factor = inverse_correction_beta1 / (SQRT(inverse_correction_beta2 * v) + eps);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
             const REAL m = m_at[i];
             param = one_minus_lr_weight_decay_2 * param;  // adamw.opt:24
-            const REAL direction = inverse_correction_beta1 * m / term;  // adamw.opt:21
+            const REAL direction = factor * m;  // adamw.opt:21
             param = param - lr * direction;  // adamw.opt:21
             param_at[i] = STORE(PARAM, param);
         }
@@ -987,24 +962,23 @@ def adam_mini_2_torch(
     one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
-    beta1: float,
-    one_minus_beta1: float,
-    grad_scale: float,
     inverse_correction_beta2: float,
     beta2: float,
     scalar: float,
+    grad_scale: float,
     eps: float,
+    beta1: float,
+    one_minus_beta1: float,
     size_0: int,
 ) -> tuple[Tensor, ...]:
     """The pass over heads in torch."""
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     sum_grad_squared = reduce(grad * grad, "sum", "heads", size_0)
     v = beta2 * v + scalar * sum_grad_squared  # adammini.opt:19
-    term = torch.sqrt(inverse_correction_beta2 * v) + eps
-    # adamw.opt:21
-    direction = inverse_correction_beta1 * m / spread(term, "heads", size_0, like=param)
+    factor = inverse_correction_beta1 / (torch.sqrt(inverse_correction_beta2 * v) + eps)
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
+    direction = spread(factor, "heads", size_0, like=param) * m  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     return param, m, v
 
@@ -1017,22 +991,22 @@ def adam_mini_3_torch(
     one_minus_lr_weight_decay_2: float,
     lr: float,
     inverse_correction_beta1: float,
-    beta1: float,
-    one_minus_beta1: float,
-    grad_scale: float,
     inverse_correction_beta2: float,
     beta2: float,
     one_minus_beta2_over_cols: float,
+    grad_scale: float,
     eps: float,
+    beta1: float,
+    one_minus_beta1: float,
 ) -> tuple[Tensor, ...]:
     """The pass over rows in torch."""
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     sum_grad_squared = torch.sum(grad * grad, dim=1, keepdim=True)
     v = beta2 * v + one_minus_beta2_over_cols * sum_grad_squared  # adammini.opt:19
-    term = torch.sqrt(inverse_correction_beta2 * v) + eps
-    direction = inverse_correction_beta1 * m / term  # adamw.opt:21
+    factor = inverse_correction_beta1 / (torch.sqrt(inverse_correction_beta2 * v) + eps)
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
+    direction = factor * m  # adamw.opt:21
     param = param - lr * direction  # adamw.opt:21
     return param, m, v
 
@@ -1067,7 +1041,7 @@ def adam_mini_5_torch(
     """The pass over elements in torch."""
     param = one_minus_lr_weight_decay_2 * param  # adamw.opt:24
     # adamw.opt:21
-    direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = inverse_correction_beta1 / (torch.sqrt(inverse_correction_beta2 * v) + eps) * m
     param = param - lr * direction  # adamw.opt:21
     return (param,)
 
@@ -1370,13 +1344,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / (numel / num_heads),
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
                 sizes=(num_heads,),
             )
@@ -1388,13 +1362,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / (numel / num_heads),
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
                 sizes=(num_heads,),
             )
@@ -1406,13 +1380,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / cols,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         if role == "head":
@@ -1423,13 +1397,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / cols,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         if role == "value":
@@ -1440,13 +1414,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / cols,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         if role == "output":
@@ -1457,13 +1431,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / cols,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         if role == "mlp":
@@ -1474,13 +1448,13 @@ class AdamMini(CompiledOptimizer):
                     1 - lr * weight_decay_2,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     1 / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / cols,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         weight_decay_2 = 0 if role in ("bias", "norm") else weight_decay

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 
 @kernel
-def adamp_1_round_1(
+def adamp_1_tile(
     start,
     end,
     param_at,
@@ -94,12 +94,11 @@ def adamp_1_round_1(
     v = beta2 * v + one_minus_beta2 * grad_squared  # adamp.opt:37
     n = beta1 * m + factor  # adamp.opt:38
     u = inverse_correction_beta1 * n / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # adamp.opt:39
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    param_dot_1_part = factor
-    param_square_sum_1_part = param_squared
-    grad_dot_1_part = factor_1
+    tl.store(m_at + index, m, mask=inside)
+    tl.store(v_at + index, v, mask=inside)
+    param_dot_1_part = param * u
+    param_square_sum_1_part = param * param
+    grad_dot_1_part = grad * param
     grad_square_sum_1_part = grad_squared
     if end is not None:
         param_dot_1_part = tl.where(inside, param_dot_1_part, 0.0)
@@ -107,58 +106,6 @@ def adamp_1_round_1(
         grad_dot_1_part = tl.where(inside, grad_dot_1_part, 0.0)
         grad_square_sum_1_part = tl.where(inside, grad_square_sum_1_part, 0.0)
     return param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part
-
-
-@kernel
-def adamp_1_round_2(
-    start,
-    end,
-    param_at,
-    grad_at,
-    m_at,
-    v_at,
-    beta1,
-    one_minus_beta1,
-    grad_scale,
-    beta2,
-    one_minus_beta2,
-    inverse_correction_beta1,
-    inverse_correction_beta2,
-    eps,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `adamp_1`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    m = tl.load(m_at + index, mask=inside).to(REAL)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = tl.load(param_at + index, mask=inside).to(REAL)
-    grad = grad_scale * grad
-    factor = one_minus_beta1 * grad
-    m = beta1 * m + factor  # adamp.opt:36
-    grad_squared = grad * grad
-    v = beta2 * v + one_minus_beta2 * grad_squared  # adamp.opt:37
-    n = beta1 * m + factor  # adamp.opt:38
-    u = inverse_correction_beta1 * n / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # adamp.opt:39
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    tl.store(m_at + index, m, mask=inside)
-    tl.store(v_at + index, v, mask=inside)
-    grad_dot_part = factor_1
-    grad_square_sum_part = grad_squared
-    param_square_sum_part = param_squared
-    param_dot_part = factor
-    if end is not None:
-        grad_dot_part = tl.where(inside, grad_dot_part, 0.0)
-        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
-        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-        param_dot_part = tl.where(inside, param_dot_part, 0.0)
-    return grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part
 
 
 @kernel
@@ -205,10 +152,10 @@ def adamp_1(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     cosine_max_all = tl.full((), float("-inf"), REAL)
-    grad_dot_all = tl.full([BLOCK], 0.0, REAL)
-    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_dot_all = tl.full([BLOCK], 0.0, REAL)
+    grad_dot_all = tl.full((), 0.0, REAL)
+    grad_square_sum_all = tl.full((), 0.0, REAL)
+    param_square_sum_all = tl.full((), 0.0, REAL)
+    param_dot_all = tl.full((), 0.0, REAL)
     for cell in range(begin, end):
         first = cell * length
         last = first + length
@@ -219,7 +166,7 @@ def adamp_1(
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                adamp_1_round_1(
+                adamp_1_tile(
                     start,
                     None,
                     param_at,
@@ -244,7 +191,7 @@ def adamp_1(
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                adamp_1_round_1(
+                adamp_1_tile(
                     full,
                     last,
                     param_at,
@@ -277,64 +224,18 @@ def adamp_1(
         cosine_term_2 = tl.sqrt(grad_square_sum_1) * w
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
-        for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                adamp_1_round_2(
-                    start,
-                    None,
-                    param_at,
-                    grad_at,
-                    m_at,
-                    v_at,
-                    beta1,
-                    one_minus_beta1,
-                    grad_scale,
-                    beta2,
-                    one_minus_beta2,
-                    inverse_correction_beta1,
-                    inverse_correction_beta2,
-                    eps,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
-        if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                adamp_1_round_2(
-                    full,
-                    last,
-                    param_at,
-                    grad_at,
-                    m_at,
-                    v_at,
-                    beta1,
-                    one_minus_beta1,
-                    grad_scale,
-                    beta2,
-                    one_minus_beta2,
-                    inverse_correction_beta1,
-                    inverse_correction_beta2,
-                    eps,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
         tl.store(of_row_at + cell, of_row)
         cosine_max_all = larger(cosine_max_all, cosine)
+        grad_dot_all += grad_dot_1
+        grad_square_sum_all += grad_square_sum_1
+        param_square_sum_all += param_square_sum_1
+        param_dot_all += param_dot_1
     results = partials + 5 * tl.program_id(0)
     tl.store(results, cosine_max_all.to(tl.float64))
-    tl.store(results + 1, tl.sum(grad_dot_all, 0).to(tl.float64))
-    tl.store(results + 2, tl.sum(grad_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 3, tl.sum(param_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 4, tl.sum(param_dot_all, 0).to(tl.float64))
+    tl.store(results + 1, grad_dot_all.to(tl.float64))
+    tl.store(results + 2, grad_square_sum_all.to(tl.float64))
+    tl.store(results + 3, param_square_sum_all.to(tl.float64))
+    tl.store(results + 4, param_dot_all.to(tl.float64))
 
 
 @kernel
@@ -652,7 +553,7 @@ def adamp_3(
 
 
 @kernel
-def adamp_4_round_1(
+def adamp_4_tile(
     start,
     end,
     param_at,
@@ -684,12 +585,11 @@ def adamp_4_round_1(
     grad_squared = grad * grad
     v = beta2 * v + one_minus_beta2 * grad_squared  # adamp.opt:37
     u = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # adamp.opt:39
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    param_dot_1_part = factor
-    param_square_sum_1_part = param_squared
-    grad_dot_1_part = factor_1
+    tl.store(m_at + index, m, mask=inside)
+    tl.store(v_at + index, v, mask=inside)
+    param_dot_1_part = param * u
+    param_square_sum_1_part = param * param
+    grad_dot_1_part = grad * param
     grad_square_sum_1_part = grad_squared
     if end is not None:
         param_dot_1_part = tl.where(inside, param_dot_1_part, 0.0)
@@ -697,56 +597,6 @@ def adamp_4_round_1(
         grad_dot_1_part = tl.where(inside, grad_dot_1_part, 0.0)
         grad_square_sum_1_part = tl.where(inside, grad_square_sum_1_part, 0.0)
     return param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part
-
-
-@kernel
-def adamp_4_round_2(
-    start,
-    end,
-    param_at,
-    grad_at,
-    m_at,
-    v_at,
-    beta1,
-    one_minus_beta1,
-    grad_scale,
-    beta2,
-    one_minus_beta2,
-    inverse_correction_beta1,
-    inverse_correction_beta2,
-    eps,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `adamp_4`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    m = tl.load(m_at + index, mask=inside).to(REAL)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    v = tl.load(v_at + index, mask=inside).to(REAL)
-    param = tl.load(param_at + index, mask=inside).to(REAL)
-    grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad  # adamp.opt:36
-    grad_squared = grad * grad
-    v = beta2 * v + one_minus_beta2 * grad_squared  # adamp.opt:37
-    u = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)  # adamp.opt:39
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    tl.store(m_at + index, m, mask=inside)
-    tl.store(v_at + index, v, mask=inside)
-    grad_dot_part = factor_1
-    grad_square_sum_part = grad_squared
-    param_square_sum_part = param_squared
-    param_dot_part = factor
-    if end is not None:
-        grad_dot_part = tl.where(inside, grad_dot_part, 0.0)
-        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
-        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-        param_dot_part = tl.where(inside, param_dot_part, 0.0)
-    return grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part
 
 
 @kernel
@@ -793,10 +643,10 @@ def adamp_4(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     cosine_max_all = tl.full((), float("-inf"), REAL)
-    grad_dot_all = tl.full([BLOCK], 0.0, REAL)
-    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_dot_all = tl.full([BLOCK], 0.0, REAL)
+    grad_dot_all = tl.full((), 0.0, REAL)
+    grad_square_sum_all = tl.full((), 0.0, REAL)
+    param_square_sum_all = tl.full((), 0.0, REAL)
+    param_dot_all = tl.full((), 0.0, REAL)
     for cell in range(begin, end):
         first = cell * length
         last = first + length
@@ -807,7 +657,7 @@ def adamp_4(
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                adamp_4_round_1(
+                adamp_4_tile(
                     start,
                     None,
                     param_at,
@@ -832,7 +682,7 @@ def adamp_4(
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                adamp_4_round_1(
+                adamp_4_tile(
                     full,
                     last,
                     param_at,
@@ -865,64 +715,18 @@ def adamp_4(
         cosine_term_2 = tl.sqrt(grad_square_sum_1) * w
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
-        for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                adamp_4_round_2(
-                    start,
-                    None,
-                    param_at,
-                    grad_at,
-                    m_at,
-                    v_at,
-                    beta1,
-                    one_minus_beta1,
-                    grad_scale,
-                    beta2,
-                    one_minus_beta2,
-                    inverse_correction_beta1,
-                    inverse_correction_beta2,
-                    eps,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
-        if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                adamp_4_round_2(
-                    full,
-                    last,
-                    param_at,
-                    grad_at,
-                    m_at,
-                    v_at,
-                    beta1,
-                    one_minus_beta1,
-                    grad_scale,
-                    beta2,
-                    one_minus_beta2,
-                    inverse_correction_beta1,
-                    inverse_correction_beta2,
-                    eps,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
         tl.store(of_row_at + cell, of_row)
         cosine_max_all = larger(cosine_max_all, cosine)
+        grad_dot_all += grad_dot_1
+        grad_square_sum_all += grad_square_sum_1
+        param_square_sum_all += param_square_sum_1
+        param_dot_all += param_dot_1
     results = partials + 5 * tl.program_id(0)
     tl.store(results, cosine_max_all.to(tl.float64))
-    tl.store(results + 1, tl.sum(grad_dot_all, 0).to(tl.float64))
-    tl.store(results + 2, tl.sum(grad_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 3, tl.sum(param_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 4, tl.sum(param_dot_all, 0).to(tl.float64))
+    tl.store(results + 1, grad_dot_all.to(tl.float64))
+    tl.store(results + 2, grad_square_sum_all.to(tl.float64))
+    tl.store(results + 3, param_square_sum_all.to(tl.float64))
+    tl.store(results + 4, param_dot_all.to(tl.float64))
 
 
 @kernel
@@ -1204,6 +1008,8 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 #define WORD_OF_f32 uint32_t
@@ -1223,8 +1029,6 @@ static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1302,18 +1106,17 @@ void adamp_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const
                     REAL v = v_at[i];
                     const REAL param = LOAD(PARAM, param_at[i]);
                     grad = grad_scale * grad;
-                    REAL factor = one_minus_beta1 * grad;
+                    const REAL factor = one_minus_beta1 * grad;
                     m = beta1 * m + factor;  // adamp.opt:36
                     const REAL grad_squared = grad * grad;
                     v = beta2 * v + one_minus_beta2 * grad_squared;  // adamp.opt:37
                     const REAL n = beta1 * m + factor;  // adamp.opt:38
                     const REAL u = inverse_correction_beta1 * n / (SQRT(inverse_correction_beta2 * v) + eps);  // adamp.opt:39
-                    factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    param_dot_1_part += factor;
-                    param_square_sum_1_part += param_squared;
-                    grad_dot_1_part += factor_1;
+                    m_at[i] = m;
+                    v_at[i] = v;
+                    param_dot_1_part += param * u;
+                    param_square_sum_1_part += param * param;
+                    grad_dot_1_part += grad * param;
                     grad_square_sum_1_part += grad_squared;
                 }
                 param_dot_1_total += param_dot_1_part;
@@ -1329,42 +1132,12 @@ void adamp_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             const REAL term = w + eps;
             const REAL of_row = param_dot_1 / (term * term);  // adamp.opt:16
             const REAL cosine = ABS(grad_dot_1) / MAXIMUM(SQRT(grad_square_sum_1) * w, eps);  // adamp.opt:13
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL grad_dot_part = 0;
-                REAL grad_square_sum_part = 0;
-                REAL param_square_sum_part = 0;
-                REAL param_dot_part = 0;
-                #pragma omp simd reduction(+ : grad_dot_part) reduction(+ : grad_square_sum_part) reduction(+ : param_square_sum_part) reduction(+ : param_dot_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    REAL m = m_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    REAL v = v_at[i];
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    grad = grad_scale * grad;
-                    REAL factor = one_minus_beta1 * grad;
-                    m = beta1 * m + factor;  // adamp.opt:36
-                    const REAL grad_squared = grad * grad;
-                    v = beta2 * v + one_minus_beta2 * grad_squared;  // adamp.opt:37
-                    const REAL n = beta1 * m + factor;  // adamp.opt:38
-                    const REAL u = inverse_correction_beta1 * n / (SQRT(inverse_correction_beta2 * v) + eps);  // adamp.opt:39
-                    factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    m_at[i] = m;
-                    v_at[i] = v;
-                    grad_dot_part += factor_1;
-                    grad_square_sum_part += grad_squared;
-                    param_square_sum_part += param_squared;
-                    param_dot_part += factor;
-                }
-                grad_dot_total += grad_dot_part;
-                grad_square_sum_total += grad_square_sum_part;
-                param_square_sum_total += param_square_sum_part;
-                param_dot_total += param_dot_part;
-            }
             of_row_at[row] = of_row;
             cosine_max_total = maximum(cosine_max_total, cosine);
+            grad_dot_total += grad_dot_1;
+            grad_square_sum_total += grad_square_sum_1;
+            param_square_sum_total += param_square_sum_1;
+            param_dot_total += param_dot_1;
         }
         partials[PARTIALS * task + 0] = cosine_max_total;
         partials[PARTIALS * task + 1] = grad_dot_total;
@@ -1571,12 +1344,11 @@ void adamp_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const
                     const REAL grad_squared = grad * grad;
                     v = beta2 * v + one_minus_beta2 * grad_squared;  // adamp.opt:37
                     const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamp.opt:39
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    param_dot_1_part += factor;
-                    param_square_sum_1_part += param_squared;
-                    grad_dot_1_part += factor_1;
+                    m_at[i] = m;
+                    v_at[i] = v;
+                    param_dot_1_part += param * u;
+                    param_square_sum_1_part += param * param;
+                    grad_dot_1_part += grad * param;
                     grad_square_sum_1_part += grad_squared;
                 }
                 param_dot_1_total += param_dot_1_part;
@@ -1592,40 +1364,12 @@ void adamp_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             const REAL term = w + eps;
             const REAL of_row = param_dot_1 / (term * term);  // adamp.opt:16
             const REAL cosine = ABS(grad_dot_1) / MAXIMUM(SQRT(grad_square_sum_1) * w, eps);  // adamp.opt:13
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL grad_dot_part = 0;
-                REAL grad_square_sum_part = 0;
-                REAL param_square_sum_part = 0;
-                REAL param_dot_part = 0;
-                #pragma omp simd reduction(+ : grad_dot_part) reduction(+ : grad_square_sum_part) reduction(+ : param_square_sum_part) reduction(+ : param_dot_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    REAL m = m_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    REAL v = v_at[i];
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // adamp.opt:36
-                    const REAL grad_squared = grad * grad;
-                    v = beta2 * v + one_minus_beta2 * grad_squared;  // adamp.opt:37
-                    const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamp.opt:39
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    m_at[i] = m;
-                    v_at[i] = v;
-                    grad_dot_part += factor_1;
-                    grad_square_sum_part += grad_squared;
-                    param_square_sum_part += param_squared;
-                    param_dot_part += factor;
-                }
-                grad_dot_total += grad_dot_part;
-                grad_square_sum_total += grad_square_sum_part;
-                param_square_sum_total += param_square_sum_part;
-                param_dot_total += param_dot_part;
-            }
             of_row_at[row] = of_row;
             cosine_max_total = maximum(cosine_max_total, cosine);
+            grad_dot_total += grad_dot_1;
+            grad_square_sum_total += grad_square_sum_1;
+            param_square_sum_total += param_square_sum_1;
+            param_dot_total += param_dot_1;
         }
         partials[PARTIALS * task + 0] = cosine_max_total;
         partials[PARTIALS * task + 1] = grad_dot_total;
@@ -1758,15 +1502,12 @@ def adamp_1_torch(
     n = beta1 * m + factor  # adamp.opt:38
     # adamp.opt:39
     u = inverse_correction_beta1 * n / (torch.sqrt(inverse_correction_beta2 * v) + eps)
-    factor = param * u
-    param_dot_1 = torch.sum(factor, dim=1, keepdim=True)  # adamp.opt:16
-    param_squared = param * param
-    param_square_sum_1 = torch.sum(param_squared, dim=1, keepdim=True)  # adamp.opt:11
+    param_dot_1 = torch.sum(param * u, dim=1, keepdim=True)  # adamp.opt:16
+    param_square_sum_1 = torch.sum(param * param, dim=1, keepdim=True)  # adamp.opt:11
     w = torch.sqrt(param_square_sum_1)  # adamp.opt:11
     term = w + eps
     of_row = param_dot_1 / (term * term)  # adamp.opt:16
-    factor_1 = grad * param
-    grad_dot_1 = torch.sum(factor_1, dim=1, keepdim=True)  # adamp.opt:13
+    grad_dot_1 = torch.sum(grad * param, dim=1, keepdim=True)  # adamp.opt:13
     grad_square_sum_1 = torch.sum(grad_squared, dim=1, keepdim=True)  # adamp.opt:13
     # adamp.opt:13
     cosine = torch.abs(grad_dot_1) / torch.clamp(torch.sqrt(grad_square_sum_1) * w, min=eps)
@@ -1775,10 +1516,10 @@ def adamp_1_torch(
         v,
         of_row,
         torch.amax(cosine),
-        torch.sum(factor_1, dtype=torch.float64),
-        torch.sum(grad_squared, dtype=torch.float64),
-        torch.sum(param_squared, dtype=torch.float64),
-        torch.sum(factor, dtype=torch.float64),
+        torch.sum(grad_dot_1, dtype=torch.float64),
+        torch.sum(grad_square_sum_1, dtype=torch.float64),
+        torch.sum(param_square_sum_1, dtype=torch.float64),
+        torch.sum(param_dot_1, dtype=torch.float64),
     )
 
 
@@ -1882,15 +1623,12 @@ def adamp_4_torch(
     v = beta2 * v + one_minus_beta2 * grad_squared  # adamp.opt:37
     # adamp.opt:39
     u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
-    factor = param * u
-    param_dot_1 = torch.sum(factor, dim=1, keepdim=True)  # adamp.opt:16
-    param_squared = param * param
-    param_square_sum_1 = torch.sum(param_squared, dim=1, keepdim=True)  # adamp.opt:11
+    param_dot_1 = torch.sum(param * u, dim=1, keepdim=True)  # adamp.opt:16
+    param_square_sum_1 = torch.sum(param * param, dim=1, keepdim=True)  # adamp.opt:11
     w = torch.sqrt(param_square_sum_1)  # adamp.opt:11
     term = w + eps
     of_row = param_dot_1 / (term * term)  # adamp.opt:16
-    factor_1 = grad * param
-    grad_dot_1 = torch.sum(factor_1, dim=1, keepdim=True)  # adamp.opt:13
+    grad_dot_1 = torch.sum(grad * param, dim=1, keepdim=True)  # adamp.opt:13
     grad_square_sum_1 = torch.sum(grad_squared, dim=1, keepdim=True)  # adamp.opt:13
     # adamp.opt:13
     cosine = torch.abs(grad_dot_1) / torch.clamp(torch.sqrt(grad_square_sum_1) * w, min=eps)
@@ -1899,10 +1637,10 @@ def adamp_4_torch(
         v,
         of_row,
         torch.amax(cosine),
-        torch.sum(factor_1, dtype=torch.float64),
-        torch.sum(grad_squared, dtype=torch.float64),
-        torch.sum(param_squared, dtype=torch.float64),
-        torch.sum(factor, dtype=torch.float64),
+        torch.sum(grad_dot_1, dtype=torch.float64),
+        torch.sum(grad_square_sum_1, dtype=torch.float64),
+        torch.sum(param_square_sum_1, dtype=torch.float64),
+        torch.sum(param_dot_1, dtype=torch.float64),
     )
 
 
@@ -2030,7 +1768,7 @@ class AdamP(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adamp_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=14,
+                    triton_alive=10,
                     torch=adamp_1_torch,
                 ),
                 Finish(
@@ -2102,7 +1840,7 @@ class AdamP(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=adamp_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=13,
+                    triton_alive=10,
                     torch=adamp_4_torch,
                 ),
                 Finish(

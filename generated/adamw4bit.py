@@ -25,9 +25,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import binade, byte, copysign, larger, load_packed, store_packed
-from stepc.runtime.forms import binade_of, byte_of, reduce, spread
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import byte, copysign, dynamic_value, inverse, quotient
+from stepc.runtime.forms import byte_of, reduce, spread
+from stepc.runtime.packed import largest_along, load_halves, load_planes, store_halves, store_planes
 
 if TYPE_CHECKING:
     import triton.language as tl
@@ -185,24 +196,23 @@ def adamw4bit_2_cells(
 ):
     """Some cells of `adamw4bit_2`; whole ones where `end` is None."""
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 128), LANES), LANES)
-    cells = cell + tl.arange(0, 2)[:, None]
+    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 64), LANES), LANES)
+    rows = tl.arange(0, 2)[:, None]
     start = cell * 128
-    index = cells * 128 + lanes[None, :]
+    first = start + (rows * 128 + lanes[None, :])
+    index = tl.join(first, first + 64)
     inside = None if end is None else index < end
+    bytes_at = start // 2 + (rows * 64 + lanes[None, :])
+    begun = None if end is None else start + rows * 128 < end
+    cells = cell + rows[:, :, None]
     there = None if end is None else cells * 128 < end
     m_scale = tl.load(m_scale_at + cells, mask=there).to(REAL)
     v_scale = tl.load(v_scale_at + cells, mask=there).to(REAL)
     factor = 0.0625 * v_scale
-    m_code = load_packed(m_at, index, inside, 64)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    v_code = load_packed(v_at, index, inside, 64)
-    term = m_code.to(REAL) - 7.0
-    abs_term = tl.abs(term)
-    most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
-    most_term_2 = tl.maximum(most_term_3, 0.0055000000000000005 * abs_term)
-    most_term = tl.maximum(0.225 * abs_term + -0.6875, most_term_2)
-    m = m_scale * copysign(tl.minimum(most_term, 1.0), term)
+    m_code = load_halves(m_at + bytes_at, begun)
+    grad = load_planes(grad_at, first, end, 64).to(REAL)
+    v_code = load_halves(v_at + bytes_at, begun)
+    m = m_scale * dynamic_value(m_code, 3, True)
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     v = factor * (v_code.to(REAL) + 1.0)
@@ -212,37 +222,33 @@ def adamw4bit_2_cells(
     if end is not None:
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
         v_largest_lanes = tl.where(inside, v_largest_lanes, float("-inf"))
-    m_largest = tl.reduce(m_largest_lanes, 1, larger, keep_dims=True)
-    v_largest = tl.reduce(v_largest_lanes, 1, larger, keep_dims=True)
-    m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
+    m_largest = largest_along(m_largest_lanes)
+    v_largest = largest_along(v_largest_lanes)
+    m_scale_term = tl.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
-    v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
+    m_per_scale = tl.where(m_scale > 0.0, 1.0 * inverse(m_scale), 0.0)
+    v_scale_term = tl.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = tl.where(v_scale > 0.0, 16.0 / v_scale, 0.0)
-    param = tl.load(param_at + index, mask=inside).to(REAL)
+    v_per_scale = tl.where(v_scale > 0.0, 16.0 * inverse(v_scale), 0.0)
+    param = load_planes(param_at, first, end, 64).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     # adamw.opt:21
-    direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = quotient(inverse_correction_beta1 * m, tl.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     factor_1 = m_per_scale * m
-    abs_factor = tl.abs(factor_1)
-    least_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
+    least_factor = tl.minimum(tl.abs(factor_1), tl.full((), 0.94375, REAL))
+    least_factor_term_2 = 11.111111111111109 * least_factor + 1.8888888888888888
+    least_factor_term_3 = 61.53846153846153 * least_factor + 0.33076923076923076
     least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
+    least_factor_term_4 = 4.444444444444444 * least_factor + 3.055555555555556
     least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 7.875)
-    m_code_1_term_3 = tl.maximum(least_factor, 11.11111111111111 * factor_1 + -2.4861111111111107)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
+    m_code_1_term_2 = tl.maximum(least_factor, 11.11111111111111 * factor_1 + -2.9861111111111107)
     m_code_1_term = copysign(m_code_1_term_2, factor_1)
     m_code_1 = byte(m_code_1_term, 7)
     v_code_1 = byte(tl.maximum(v_per_scale * v + -1.0, 0.0), 0)
-    tl.store(param_at + index, param, mask=inside)
-    store_packed(m_at, start, end, inside, m_code_1, 256, 128, 64)
-    store_packed(v_at, start, end, inside, v_code_1, 256, 128, 64)
+    store_planes(param_at, first, end, param, 64)
+    store_halves(m_at + bytes_at, begun, inside, m_code_1)
+    store_halves(v_at + bytes_at, begun, inside, v_code_1)
     tl.store(m_scale_at + cells, m_scale, mask=there)
     tl.store(v_scale_at + cells, v_scale, mask=there)
 
@@ -361,12 +367,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -378,11 +391,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -410,34 +419,92 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-/* The codes of a block: a byte holds two, of elements that lie `plane` apart. */
+/* The codes of whole blocks: a byte holds two, of elements that lie `plane` apart. */
 static inline void unpack(
-    uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
+    uint8_t *restrict codes, const uint8_t *restrict bytes, int count, int plane)
 {
-    for (int first = 0; first < block; first += 2 * plane)
+    for (int first = 0; first < count; first += 2 * plane)
         for (int k = 0; k < plane; k++) {
             codes[first + k] = bytes[first / 2 + k] >> 4;
             codes[first + plane + k] = bytes[first / 2 + k] & 15;
         }
 }
 static inline void pack(
-    uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
+    uint8_t *restrict bytes, int count, int plane, const int *restrict codes)
 {
-    for (int first = 0; first < block; first += 2 * plane)
+    for (int first = 0; first < count; first += 2 * plane)
         for (int k = 0; k < plane; k++)
             bytes[first / 2 + k] = (uint8_t)(codes[first + k] << 4 | codes[first + plane + k]);
+}
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
 }
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
-}
-static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
-{
-    WORD bits;
-    memcpy(&bits, &x, sizeof x);
-    bits &= sizeof x == 8 ? (WORD)0x7ff0000000000000 : (WORD)0x7f800000;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 /* One pass: reads param, grad, m, v; writes param, m, v */
@@ -484,6 +551,18 @@ void adamw4bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, c
 /* One pass over chunks: reads param, grad, m, m_scale, v, v_scale; writes param, m, m_scale, v, v_scale */
 void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_94375 = HIDDEN(R(0.94375));
+    const REAL limit_0 = HIDDEN(R(0));
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        const REAL term = R(m_code) - R(7);
+        const REAL abs_term = ABS(term);
+        const REAL most_term = MAX_NUMBER(R(0.225) * abs_term + R(-0.6875), MAX_NUMBER(R(0.045000000000000005) * abs_term + R(-0.05750000000000001), R(0.0055000000000000005) * abs_term));
+        m_ratio_table.value[m_code] = COPYSIGN(MIN_NUMBER(most_term, limit_1), term);
+    }
+    finish_table(&m_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -497,6 +576,9 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         f32 *restrict m_scale_at = (f32 *)address[3];
         uint8_t *restrict v_at = (uint8_t *)address[4];
         f32 *restrict v_scale_at = (f32 *)address[5];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_94375 = HIDDEN(R(0.94375));
+        const REAL limit_0 = HIDDEN(R(0));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
@@ -508,80 +590,110 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL one_minus_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         const int64_t length = 128;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL m_scale = m_scale_at[block];
-            REAL v_scale = v_scale_at[block];
-            const REAL factor = R(0.0625) * v_scale;
-            REAL v_kept[128];
-            REAL m_kept[128];
-            uint8_t m_codes_kept[128];
-            unpack(m_codes_kept, m_at + start / 2, 128, 64);
-            uint8_t v_codes_kept[128];
-            unpack(v_codes_kept, v_at + start / 2, 128, 64);
-            uint8_t m_written_kept[128] = {0};
-            uint8_t v_written_kept[128] = {0};
-            double m_largest_total = -INFINITY;
-            double v_largest_total = -INFINITY;
-            {
-                REAL m_largest_part = -INFINITY;
-                int m_largest_lost = 0;
-                REAL v_largest_part = -INFINITY;
-                int v_largest_lost = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost) reduction(max : v_largest_part) reduction(| : v_largest_lost)
-                for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_codes_kept[i - start];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_codes_kept[i - start];
-                    const REAL term = R(m_code) - R(7);
-                    const REAL abs_term = ABS(term);
-                    const REAL most_term = MAX_NUMBER(R(0.225) * abs_term + R(-0.6875), MAX_NUMBER(R(0.045000000000000005) * abs_term + R(-0.05750000000000001), R(0.0055000000000000005) * abs_term));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(most_term, R(1)), term);
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    REAL v = factor * (R(v_code) + R(1));
-                    v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
-                    v_kept[i - start] = v;
-                    m_kept[i - start] = m;
-                    const REAL m_largest_next = ABS(m);
-                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
-                    m_largest_lost |= m_largest_next != m_largest_next;
-                    const REAL v_largest_next = ABS(v);
-                    v_largest_part = MAX_NUMBER(v_largest_next, v_largest_part);
-                    v_largest_lost |= v_largest_next != v_largest_next;
-                }
-                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
-                v_largest_total = maximum(v_largest_total, v_largest_lost ? NAN : v_largest_part);
-            }
-            const REAL m_largest = (REAL)m_largest_total;
-            const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(16) / v_scale, R(0));
+        for (int64_t group = begin; group < end; group += 4) {
+            const int64_t start = group * length;
+            const int64_t stop = SMALLER(group + 4, end);
+            const int64_t all = SMALLER(stop * length, numel);
+            REAL m_scale_kept[4];
+            REAL factor_kept[4];
+            REAL m_largest_kept[4];
+            REAL v_largest_kept[4];
+            REAL m_per_scale_kept[4];
+            REAL v_per_scale_kept[4];
+            REAL v_kept[512];
+            REAL m_kept[512];
+            uint8_t m_codes_kept[512];
+            unpack(m_codes_kept, m_at + start / 2, (int)(stop - group) * 128, 64);
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_codes_kept, all - start, &m_ratio_table);
+            uint8_t v_codes_kept[512];
+            unpack(v_codes_kept, v_at + start / 2, (int)(stop - group) * 128, 64);
+            int v_code_kept[512];
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                REAL v = v_kept[i - start];
-                REAL m = m_kept[i - start];
-                param = one_minus_lr_weight_decay * param;  // adamw.opt:24
-                const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                param = param - lr * direction;  // adamw.opt:21
-                const REAL factor_1 = m_per_scale * m;
-                const REAL abs_factor = ABS(factor_1);
-                REAL least_factor = MIN_NUMBER(R(4.444444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(22.222222222222218) * abs_factor + R(1.7777777777777777), R(110.3448275862069) * abs_factor + R(0.8965517241379308)));
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(7.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(11.11111111111111) * factor_1 + R(-2.4861111111111107)) - R(0.5), factor_1), 7);
-                const int v_code_1 = BYTE(MAX_NUMBER(v_per_scale * v + R(-1), R(0)), 0);
-                param_at[i] = STORE(PARAM, param);
-                m_written_kept[i - start] = (uint8_t)(m_code_1);
-                v_written_kept[i - start] = (uint8_t)(v_code_1);
+            for (int64_t i = start; i < all; i++)
+                v_code_kept[i - start] = v_codes_kept[i - start];
+            int m_written_kept[512] = {0};
+            int v_written_kept[512] = {0};
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_scale = m_scale_at[block];
+                REAL v_scale = v_scale_at[block];
+                const REAL factor = R(0.0625) * v_scale;
+                m_scale_kept[block - group] = m_scale;
+                factor_kept[block - group] = factor;
             }
-            pack(m_at + start / 2, 128, 64, m_written_kept);
-            pack(v_at + start / 2, 128, 64, v_written_kept);
-            m_scale_at[block] = m_scale;
-            v_scale_at[block] = v_scale;
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_scale = m_scale_kept[block - group];
+                REAL factor = factor_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                REAL m_largest;
+                REAL v_largest;
+                {
+                    WORD m_largest_part = 0;
+                    WORD v_largest_part = 0;
+                    #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
+                    for (int64_t i = first; i < last; i++) {
+                        REAL param = LOAD(PARAM, param_at[i]);
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const int v_code = v_code_kept[i - start];
+                        param = one_minus_lr_weight_decay * param;  // adamw.opt:24
+                        REAL m = m_scale * m_ratio;
+                        grad = grad_scale * grad;
+                        m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
+                        REAL v = factor * (R(v_code) + limit_1);
+                        v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
+                        const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
+                        param = param - lr * direction;  // adamw.opt:21
+                        v_kept[i - start] = v;
+                        m_kept[i - start] = m;
+                        param_at[i] = STORE(PARAM, param);
+                        const WORD m_largest_next = WORD_OF(ABS(m));
+                        m_largest_part = LARGER(m_largest_next, m_largest_part);
+                        const WORD v_largest_next = WORD_OF(ABS(v));
+                        v_largest_part = LARGER(v_largest_next, v_largest_part);
+                    }
+                    m_largest = REAL_OF(m_largest_part);
+                    v_largest = REAL_OF(v_largest_part);
+                }
+                m_largest_kept[block - group] = m_largest;
+                v_largest_kept[block - group] = v_largest;
+            }
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_largest = m_largest_kept[block - group];
+                REAL v_largest = v_largest_kept[block - group];
+                REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
+                const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
+                REAL v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
+                const REAL v_per_scale = WHERE(v_scale > limit_0, R(16) * (R(1) / v_scale), limit_0);
+                m_scale_at[block] = m_scale;
+                v_scale_at[block] = v_scale;
+                m_per_scale_kept[block - group] = m_per_scale;
+                v_per_scale_kept[block - group] = v_per_scale;
+            }
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_per_scale = m_per_scale_kept[block - group];
+                REAL v_per_scale = v_per_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                #pragma omp simd
+                for (int64_t i = first; i < last; i++) {
+                    REAL m = m_kept[i - start];
+                    const REAL factor_1 = m_per_scale * m;
+                    REAL least_factor = MIN_NUMBER(ABS(factor_1), limit_0_94375);
+                    least_factor = MIN_NUMBER(R(4.444444444444444) * least_factor + R(3.055555555555556), MIN_NUMBER(R(11.111111111111109) * least_factor + R(1.8888888888888888), R(61.53846153846153) * least_factor + R(0.33076923076923076)));
+                    const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(11.11111111111111) * factor_1 + R(-2.9861111111111107)), factor_1), 7);
+                    m_written_kept[i - start] = (int)(m_code_1);
+                }
+                #pragma omp simd
+                for (int64_t i = first; i < last; i++) {
+                    REAL v = v_kept[i - start];
+                    const int v_code_1 = BYTE(MAX_NUMBER(v_per_scale * v + R(-1), limit_0), 0);
+                    v_written_kept[i - start] = (int)(v_code_1);
+                }
+            }
+            pack(m_at + start / 2, (int)(stop - group) * 128, 64, m_written_kept);
+            pack(v_at + start / 2, (int)(stop - group) * 128, 64, v_written_kept);
         }
     }
 }
@@ -651,30 +763,76 @@ def adamw4bit_2_torch(
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     m_largest = reduce(torch.abs(m), "amax", "chunks", 128)
-    m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
     factor = spread(m_per_scale, "chunks", 128, like=param) * m
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 22.222222222222218 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 110.3448275862069 * abs_factor + 0.8965517241379308
+    least_factor = torch.clamp(torch.abs(factor), max=0.94375)
+    least_factor_term_2 = 11.111111111111109 * least_factor + 1.8888888888888888
+    least_factor_term_3 = 61.53846153846153 * least_factor + 0.33076923076923076
     least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 4.444444444444445 * abs_factor + 3.5555555555555554
+    least_factor_term_4 = 4.444444444444444 * least_factor + 3.055555555555556
     least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=7.875)
-    m_code_1_term_3 = torch.maximum(least_factor, 11.11111111111111 * factor + -2.4861111111111107)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
+    m_code_1_term_2 = torch.maximum(least_factor, 11.11111111111111 * factor + -2.9861111111111107)
     m_code_1_term = torch.copysign(m_code_1_term_2, factor)
     m_code_1 = byte_of(m_code_1_term, 7)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 128)
-    v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = torch.where(v_scale > 0.0, 16.0 / v_scale, 0.0)
+    v_per_scale = torch.where(v_scale > 0.0, 16.0 * (1.0 / v_scale), 0.0)
     v_code_1_term = torch.clamp(spread(v_per_scale, "chunks", 128, like=param) * v + -1.0, min=0.0)
     v_code_1 = byte_of(v_code_1_term, 0)
     return param, m_code_1, m_scale, v_code_1, v_scale
+
+
+def adamw4bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of m stand for."""
+    term = (m_code) - 7.0
+    abs_term = torch.abs(term)
+    most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
+    most_term_2 = torch.maximum(most_term_3, 0.0055000000000000005 * abs_term)
+    most_term = torch.maximum(0.225 * abs_term + -0.6875, most_term_2)
+    m_term = torch.copysign(torch.clamp(most_term, max=1.0), term)
+    m = spread(m_scale, "chunks", 128, like=m_code) * m_term
+    return (m,)
+
+
+def adamw4bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of m."""
+    m_largest = reduce(torch.abs(plain), "amax", "chunks", 128)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
+    factor = spread(m_per_scale, "chunks", 128, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=0.94375)
+    least_factor_term_2 = 11.111111111111109 * least_factor + 1.8888888888888888
+    least_factor_term_3 = 61.53846153846153 * least_factor + 0.33076923076923076
+    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
+    least_factor_term_4 = 4.444444444444444 * least_factor + 3.055555555555556
+    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
+    m_code_term_2 = torch.maximum(least_factor, 11.11111111111111 * factor + -2.9861111111111107)
+    m_code_term = torch.copysign(m_code_term_2, factor)
+    m_code = byte_of(m_code_term, 7)
+    return m_code, m_scale
+
+
+def adamw4bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of v stand for."""
+    factor = 0.0625 * v_scale
+    v = spread(factor, "chunks", 128, like=v_code) * ((v_code) + 1.0)
+    return (v,)
+
+
+def adamw4bit_encode_v(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of v."""
+    v_largest = reduce(torch.abs(plain), "amax", "chunks", 128)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
+    v_per_scale = torch.where(v_scale > 0.0, 16.0 * (1.0 / v_scale), 0.0)
+    v_code_term_2 = spread(v_per_scale, "chunks", 128, like=plain) * plain + -1.0
+    v_code_term = torch.clamp(v_code_term_2, min=0.0)
+    v_code = byte_of(v_code_term, 0)
+    return v_code, v_scale
 
 
 class AdamW4bit(CompiledOptimizer):
@@ -754,6 +912,26 @@ class AdamW4bit(CompiledOptimizer):
                     torch=adamw4bit_2_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "m",
+            streams=(
+                Stream("m", ("packed", 128, 64), dtype="uint8", initial=119.0),
+                Stream("m_scale", ("chunks", 128), dtype="float32"),
+            ),
+            decode=adamw4bit_decode_m,
+            encode=adamw4bit_encode_m,
+        ),
+        Coded(
+            "v",
+            streams=(
+                Stream("v", ("packed", 128, 64), dtype="uint8"),
+                Stream("v_scale", ("chunks", 128), dtype="float32"),
+            ),
+            decode=adamw4bit_decode_v,
+            encode=adamw4bit_encode_v,
         ),
     )
     values, totals, partials = 0, 0, 0

@@ -24,8 +24,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import e4m3_code, e4m3_value, larger
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import e4m3_code, e4m3_value, inverse, quotient
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import reduce, spread
 
 if TYPE_CHECKING:
@@ -207,16 +218,16 @@ def adamwfp8_2_cell(
         v_largest_lanes = tl.where(inside, v_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
-    m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = tl.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = tl.where(m_scale > 0.0, 448.0 / m_scale, 0.0)
-    v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
+    m_per_scale = tl.where(m_scale > 0.0, 448.0 * inverse(m_scale), 0.0)
+    v_scale_term = tl.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = tl.where(v_scale > 0.0, 448.0 / v_scale, 0.0)
+    v_per_scale = tl.where(v_scale > 0.0, 448.0 * inverse(v_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     # adamw.opt:21
-    direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = quotient(inverse_correction_beta1 * m, tl.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     m_code_1 = e4m3_code(m_per_scale * m)
     v_code_1 = e4m3_code(v_per_scale * v)
@@ -341,11 +352,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -355,12 +370,6 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
-static inline double where(int holds, double a, double b) { return holds ? a : b; }
-static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -388,6 +397,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int E4M3_CODE(float x) /* to nearest, ties to even */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -446,6 +521,18 @@ void adamwfp8_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, m, m_scale, v, v_scale; writes param, m, m_scale, v, v_scale */
 void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        m_ratio_table.value[m_code] = E4M3_VALUE(m_code);
+    }
+    finish_table(&m_ratio_table);
+    Table v_ratio_table;
+    #pragma omp simd
+    for (int v_code = 0; v_code < 256; v_code++) {
+        v_ratio_table.value[v_code] = E4M3_VALUE(v_code);
+    }
+    finish_table(&v_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -473,59 +560,60 @@ void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
+            REAL v_kept[256];
+            REAL m_kept[256];
+            REAL m_ratio_kept[256];
+            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
+            REAL v_ratio_kept[256];
+            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
             REAL m_scale = m_scale_at[block];
             REAL v_scale = v_scale_at[block];
             const REAL factor = R(0.002232142857142857) * m_scale;
             const REAL factor_1 = R(0.002232142857142857) * v_scale;
-            REAL v_kept[256];
-            REAL m_kept[256];
-            double m_largest_total = -INFINITY;
-            double v_largest_total = -INFINITY;
+            REAL m_largest;
+            REAL v_largest;
             {
-                REAL m_largest_part = -INFINITY;
-                int m_largest_lost = 0;
-                REAL v_largest_part = -INFINITY;
-                int v_largest_lost = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost) reduction(max : v_largest_part) reduction(| : v_largest_lost)
+                WORD m_largest_part = 0;
+                WORD v_largest_part = 0;
+                #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
                 for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_at[i];
+                    REAL param = LOAD(PARAM, param_at[i]);
+                    const REAL m_ratio = m_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_at[i];
-                    REAL m = factor * E4M3_VALUE(m_code);
+                    const REAL v_ratio = v_ratio_kept[i - start];
+                    param = one_minus_lr_weight_decay * param;  // adamw.opt:24
+                    REAL m = factor * m_ratio;
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    REAL v = factor_1 * E4M3_VALUE(v_code);
+                    REAL v = factor_1 * v_ratio;
                     v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
+                    const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
+                    param = param - lr * direction;  // adamw.opt:21
                     v_kept[i - start] = v;
                     m_kept[i - start] = m;
-                    const REAL m_largest_next = ABS(m);
-                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
-                    m_largest_lost |= m_largest_next != m_largest_next;
-                    const REAL v_largest_next = ABS(v);
-                    v_largest_part = MAX_NUMBER(v_largest_next, v_largest_part);
-                    v_largest_lost |= v_largest_next != v_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD m_largest_next = WORD_OF(ABS(m));
+                    m_largest_part = LARGER(m_largest_next, m_largest_part);
+                    const WORD v_largest_next = WORD_OF(ABS(v));
+                    v_largest_part = LARGER(v_largest_next, v_largest_part);
                 }
-                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
-                v_largest_total = maximum(v_largest_total, v_largest_lost ? NAN : v_largest_part);
+                m_largest = REAL_OF(m_largest_part);
+                v_largest = REAL_OF(v_largest_part);
             }
-            const REAL m_largest = (REAL)m_largest_total;
-            const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(448) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(448) / v_scale, R(0));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, R(0)), R(NAN));
+            const REAL m_per_scale = WHERE(m_scale > R(0), R(448) * (R(1) / m_scale), R(0));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, R(0)), R(NAN));
+            const REAL v_per_scale = WHERE(v_scale > R(0), R(448) * (R(1) / v_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                REAL v = v_kept[i - start];
                 REAL m = m_kept[i - start];
-                param = one_minus_lr_weight_decay * param;  // adamw.opt:24
-                const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                param = param - lr * direction;  // adamw.opt:21
                 const int m_code_1 = E4M3_CODE(m_per_scale * m);
-                const int v_code_1 = E4M3_CODE(v_per_scale * v);
-                param_at[i] = STORE(PARAM, param);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
+            }
+            #pragma omp simd
+            for (int64_t i = first; i < last; i++) {
+                REAL v = v_kept[i - start];
+                const int v_code_1 = E4M3_CODE(v_per_scale * v);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
             }
             m_scale_at[block] = m_scale;
@@ -596,18 +684,56 @@ def adamwfp8_2_torch(
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
-    m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = torch.where(m_scale > 0.0, 448.0 / m_scale, 0.0)
+    m_per_scale = torch.where(m_scale > 0.0, 448.0 * (1.0 / m_scale), 0.0)
     m_code_1_term = spread(m_per_scale, "chunks", 256, like=param) * m
     m_code_1 = m_code_1_term.to(torch.float8_e4m3fn).view(torch.uint8)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
-    v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = torch.where(v_scale > 0.0, 448.0 / v_scale, 0.0)
+    v_per_scale = torch.where(v_scale > 0.0, 448.0 * (1.0 / v_scale), 0.0)
     v_code_1_term = spread(v_per_scale, "chunks", 256, like=param) * v
     v_code_1 = v_code_1_term.to(torch.float8_e4m3fn).view(torch.uint8)
     return param, m_code_1, m_scale, v_code_1, v_scale
+
+
+def adamwfp8_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of m stand for."""
+    factor = 0.002232142857142857 * m_scale
+    m_term = m_code.view(torch.float8_e4m3fn).to(torch.float32)
+    m = spread(factor, "chunks", 256, like=m_code) * m_term
+    return (m,)
+
+
+def adamwfp8_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of m."""
+    m_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
+    m_per_scale = torch.where(m_scale > 0.0, 448.0 * (1.0 / m_scale), 0.0)
+    m_code_term = spread(m_per_scale, "chunks", 256, like=plain) * plain
+    m_code = m_code_term.to(torch.float8_e4m3fn).view(torch.uint8)
+    return m_code, m_scale
+
+
+def adamwfp8_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of v stand for."""
+    factor = 0.002232142857142857 * v_scale
+    v_term = v_code.view(torch.float8_e4m3fn).to(torch.float32)
+    v = spread(factor, "chunks", 256, like=v_code) * v_term
+    return (v,)
+
+
+def adamwfp8_encode_v(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of v."""
+    v_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
+    v_per_scale = torch.where(v_scale > 0.0, 448.0 * (1.0 / v_scale), 0.0)
+    v_code_term = spread(v_per_scale, "chunks", 256, like=plain) * plain
+    v_code = v_code_term.to(torch.float8_e4m3fn).view(torch.uint8)
+    return v_code, v_scale
 
 
 class AdamWFp8(CompiledOptimizer):
@@ -687,6 +813,26 @@ class AdamWFp8(CompiledOptimizer):
                     torch=adamwfp8_2_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "m",
+            streams=(
+                Stream("m", dtype="uint8"),
+                Stream("m_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=adamwfp8_decode_m,
+            encode=adamwfp8_encode_m,
+        ),
+        Coded(
+            "v",
+            streams=(
+                Stream("v", dtype="uint8"),
+                Stream("v_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=adamwfp8_decode_v,
+            encode=adamwfp8_encode_v,
         ),
     )
     values, totals, partials = 0, 0, 0

@@ -27,6 +27,7 @@ import torch
 
 from stepc.runtime import (
     Choice,
+    Coded,
     CompiledOptimizer,
     Facts,
     Finish,
@@ -36,7 +37,8 @@ from stepc.runtime import (
     Sweep,
     kernel,
 )
-from stepc.runtime.elementary import binade, byte, copysign, larger
+from stepc.runtime.codes import copysign, dynamic_code, dynamic_value, inverse, quotient
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -486,34 +488,10 @@ def cautious_adamw8bit_4_cell(
     m_code = tl.load(m_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v_code = tl.load(v_at + index, mask=inside)
-    term = m_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    m_term = copysign(m_term_2, term)
-    m = m_scale * m_term
+    m = m_scale * dynamic_value(m_code, 7, True)
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    real_v_code = v_code.to(REAL)
-    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
-    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
-    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
-    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
-    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
-    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
-    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
-    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
-    v = v_scale * least_real_v_code
+    v = v_scale * dynamic_value(v_code, 7, False)
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:20
     m_largest_lanes = tl.abs(m)
     v_largest_lanes = tl.abs(v)
@@ -522,65 +500,24 @@ def cautious_adamw8bit_4_cell(
         v_largest_lanes = tl.where(inside, v_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
-    m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = tl.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
-    v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
+    m_per_scale = tl.where(m_scale > 0.0, 1.0 * inverse(m_scale), 0.0)
+    v_scale_term = tl.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = tl.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
+    v_per_scale = tl.where(v_scale > 0.0, 1.0 * inverse(v_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     # adamw.opt:21
-    direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
+    direction = quotient(inverse_correction_beta1 * m, tl.sqrt(inverse_correction_beta2 * v) + eps)
     agree = direction * grad > 0.0  # caution.opt:13
-    direction = tl.where(agree, direction, 0.0) / maximum_inverse_numel  # caution.opt:16
+    direction = quotient(tl.where(agree, direction, 0.0), maximum_inverse_numel)  # caution.opt:16
     param = param - lr * direction  # adamw.opt:21
-    factor = m_per_scale * m
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    m_code_1_term_3 = tl.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
-    m_code_1_term = copysign(m_code_1_term_2, factor)
-    m_code_1 = byte(m_code_1_term, 127)
-    most_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
-    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
-    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
-    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
-    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
-    least_v_per_scale_term_2 = tl.minimum(least_v_per_scale_term_3, least_v_per_scale)
-    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
-    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
-    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = tl.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, 255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = tl.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte(v_code_1_term, 0)
+    m_code = dynamic_code(m_per_scale * m, 7, True)
+    v_code = dynamic_code(v_per_scale * v, 7, False)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(m_at + index, m_code_1, mask=inside)
-    tl.store(v_at + index, v_code_1, mask=inside)
+    tl.store(m_at + index, m_code, mask=inside)
+    tl.store(v_at + index, v_code, mask=inside)
     tl.store(m_scale_at + cell, m_scale)
     tl.store(v_scale_at + cell, v_scale)
 
@@ -712,12 +649,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -729,12 +673,8 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -762,6 +702,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -874,6 +880,27 @@ void cautious_adamw8bit_2(int64_t count, const int64_t *tasks, const int64_t *po
 /* One pass: reads grad, m, m_scale, v, v_scale; writes nothing; sums agree_count */
 void cautious_adamw8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars, double *partials)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0 = HIDDEN(R(0));
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        const REAL term = R(m_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        m_ratio_table.value[m_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&m_ratio_table);
+    Table v_ratio_table;
+    #pragma omp simd
+    for (int v_code = 0; v_code < 256; v_code++) {
+        const REAL real_v_code = R(v_code);
+        REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), limit_0));
+        most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+        v_ratio_table.value[v_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), limit_1);
+    }
+    finish_table(&v_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -884,6 +911,8 @@ void cautious_adamw8bit_3(int64_t count, const int64_t *tasks, const int64_t *po
         const f32 *restrict m_scale_at = (const f32 *)address[3];
         const uint8_t *restrict v_at = (const uint8_t *)address[4];
         const f32 *restrict v_scale_at = (const f32 *)address[5];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0 = HIDDEN(R(0));
         const REAL inverse_correction_beta1 = (REAL)numbers[0];
         const REAL beta1 = (REAL)numbers[1];
         const REAL one_minus_beta1 = (REAL)numbers[2];
@@ -897,31 +926,27 @@ void cautious_adamw8bit_3(int64_t count, const int64_t *tasks, const int64_t *po
         for (int64_t block = begin / length; block * length < end; block++) {
             const int64_t start = block * length;
             const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
+            REAL m_ratio_kept[256];
+            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
+            REAL v_ratio_kept[256];
+            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
             const REAL m_scale = m_scale_at[block];
             const REAL v_scale = v_scale_at[block];
             {
                 REAL agree_count_part = 0;
                 #pragma omp simd reduction(+ : agree_count_part)
                 for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_at[i];
+                    const REAL m_ratio = m_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_at[i];
-                    const REAL term = R(m_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    const REAL v_ratio = v_ratio_kept[i - start];
+                    REAL m = m_scale * m_ratio;
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    const REAL real_v_code = R(v_code);
-                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
-                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
-                    REAL v = v_scale * least_real_v_code;
+                    REAL v = v_scale * v_ratio;
                     v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
                     const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                    const int agree = direction * grad > R(0);  // caution.opt:13
-                    agree_count_part += WHERE(agree, R(1), R(0));
+                    const int agree = direction * grad > limit_0;  // caution.opt:13
+                    agree_count_part += WHERE(agree, limit_1, limit_0);
                 }
                 agree_count_total += agree_count_part;
             }
@@ -933,6 +958,28 @@ void cautious_adamw8bit_3(int64_t count, const int64_t *tasks, const int64_t *po
 /* One pass over chunks: reads param, grad, m, m_scale, v, v_scale; writes param, m, m_scale, v, v_scale */
 void cautious_adamw8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0 = HIDDEN(R(0));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        const REAL term = R(m_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        m_ratio_table.value[m_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&m_ratio_table);
+    Table v_ratio_table;
+    #pragma omp simd
+    for (int v_code = 0; v_code < 256; v_code++) {
+        const REAL real_v_code = R(v_code);
+        REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), limit_0));
+        most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+        v_ratio_table.value[v_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), limit_1);
+    }
+    finish_table(&v_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -946,6 +993,9 @@ void cautious_adamw8bit_4(int64_t count, const int64_t *tasks, const int64_t *po
         f32 *restrict m_scale_at = (f32 *)address[3];
         uint8_t *restrict v_at = (uint8_t *)address[4];
         f32 *restrict v_scale_at = (f32 *)address[5];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0 = HIDDEN(R(0));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[8];
         const REAL lr = (REAL)numbers[9];
         const REAL inverse_correction_beta1 = (REAL)numbers[0];
@@ -965,81 +1015,71 @@ void cautious_adamw8bit_4(int64_t count, const int64_t *tasks, const int64_t *po
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL m_scale = m_scale_at[block];
-            REAL v_scale = v_scale_at[block];
             REAL v_kept[256];
             REAL m_kept[256];
-            REAL grad_kept[256];
-            double m_largest_total = -INFINITY;
-            double v_largest_total = -INFINITY;
+            REAL m_ratio_kept[256];
+            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
+            REAL v_ratio_kept[256];
+            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
+            REAL m_scale = m_scale_at[block];
+            REAL v_scale = v_scale_at[block];
+            REAL m_largest;
+            REAL v_largest;
             {
-                REAL m_largest_part = -INFINITY;
-                int m_largest_lost = 0;
-                REAL v_largest_part = -INFINITY;
-                int v_largest_lost = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost) reduction(max : v_largest_part) reduction(| : v_largest_lost)
+                WORD m_largest_part = 0;
+                WORD v_largest_part = 0;
+                #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
                 for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_at[i];
+                    REAL param = LOAD(PARAM, param_at[i]);
+                    const REAL m_ratio = m_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_at[i];
-                    const REAL term = R(m_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    const REAL v_ratio = v_ratio_kept[i - start];
+                    param = one_minus_lr_weight_decay * param;  // adamw.opt:24
+                    REAL m = m_scale * m_ratio;
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    const REAL real_v_code = R(v_code);
-                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
-                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
-                    REAL v = v_scale * least_real_v_code;
+                    REAL v = v_scale * v_ratio;
                     v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
+                    REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
+                    const int agree = direction * grad > limit_0;  // caution.opt:13
+                    direction = WHERE(agree, direction, limit_0) / maximum_inverse_numel;  // caution.opt:16
+                    param = param - lr * direction;  // adamw.opt:21
                     v_kept[i - start] = v;
                     m_kept[i - start] = m;
-                    grad_kept[i - start] = grad;
-                    const REAL m_largest_next = ABS(m);
-                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
-                    m_largest_lost |= m_largest_next != m_largest_next;
-                    const REAL v_largest_next = ABS(v);
-                    v_largest_part = MAX_NUMBER(v_largest_next, v_largest_part);
-                    v_largest_lost |= v_largest_next != v_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD m_largest_next = WORD_OF(ABS(m));
+                    m_largest_part = LARGER(m_largest_next, m_largest_part);
+                    const WORD v_largest_next = WORD_OF(ABS(v));
+                    v_largest_part = LARGER(v_largest_next, v_largest_part);
                 }
-                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
-                v_largest_total = maximum(v_largest_total, v_largest_lost ? NAN : v_largest_part);
+                m_largest = REAL_OF(m_largest_part);
+                v_largest = REAL_OF(v_largest_part);
             }
-            const REAL m_largest = (REAL)m_largest_total;
-            const REAL v_largest = (REAL)v_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(1) / v_scale, R(0));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
+            const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
+            const REAL v_per_scale = WHERE(v_scale > limit_0, limit_1 * (R(1) / v_scale), limit_0);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                REAL v = v_kept[i - start];
                 REAL m = m_kept[i - start];
-                REAL grad = grad_kept[i - start];
-                param = one_minus_lr_weight_decay * param;  // adamw.opt:24
-                REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                const int agree = direction * grad > R(0);  // caution.opt:13
-                direction = WHERE(agree, direction, R(0)) / maximum_inverse_numel;  // caution.opt:16
-                param = param - lr * direction;  // adamw.opt:21
                 const REAL factor = m_per_scale * m;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                const REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int m_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
+                m_at[i] = (uint8_t)(int32_t)(m_code_1);
+            }
+            #pragma omp simd
+            for (int64_t i = first; i < last; i++) {
+                REAL v = v_kept[i - start];
+                REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, limit_0);
                 REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
                 least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
                 least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
-                least_v_per_scale = MIN_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(255.875));
-                const int v_code_1 = BYTE(MAX_NUMBER(least_v_per_scale, R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
-                param_at[i] = STORE(PARAM, param);
-                m_at[i] = (uint8_t)(int32_t)(m_code_1);
+                most_v_per_scale = MAX_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554));
+                const int v_code_1 = BYTE(most_v_per_scale - R(1.5), 0);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
             }
             m_scale_at[block] = m_scale;
@@ -1227,34 +1267,32 @@ def cautious_adamw8bit_4_torch(
     direction = torch.where(agree, direction, 0.0) / direction_term  # caution.opt:16
     param = param - lr * direction  # adamw.opt:21
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
-    m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    m_code_1_term_3 = torch.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
-    m_code_1_term = torch.copysign(m_code_1_term_2, factor)
-    m_code_1 = byte_of(m_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    m_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
-    v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = torch.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
+    v_per_scale = torch.where(v_scale > 0.0, 1.0 * (1.0 / v_scale), 0.0)
     most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=param) * v, min=0.0)
     least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
     least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
@@ -1269,15 +1307,107 @@ def cautious_adamw8bit_4_torch(
     least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
     least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
     least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = torch.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = torch.clamp(least_v_per_scale_term, max=255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = torch.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte_of(v_code_1_term, 0)
+    most_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    most_v_per_scale_term_2 = 1.25 * least_v_per_scale + most_v_per_scale_term_3
+    most_v_per_scale_term = torch.minimum(least_v_per_scale, most_v_per_scale_term_2)
+    most_v_per_scale_term_4 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    most_v_per_scale = torch.maximum(most_v_per_scale_term, most_v_per_scale_term_4)
+    v_code_1 = byte_of(most_v_per_scale - 1.5, 0)
     return param, m_code_1, m_scale, v_code_1, v_scale
+
+
+def cautious_adamw8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of m stand for."""
+    term = (m_code) - 127.0
+    abs_term = torch.abs(term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
+    m_term = torch.copysign(m_term_2, term)
+    m = spread(m_scale, "chunks", 256, like=m_code) * m_term
+    return (m,)
+
+
+def cautious_adamw8bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of m."""
+    m_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
+    factor = spread(m_per_scale, "chunks", 256, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    m_code = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
+    return m_code, m_scale
+
+
+def cautious_adamw8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of v stand for."""
+    real_v_code = v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=v_code) * least_real_v_code
+    return (v,)
+
+
+def cautious_adamw8bit_encode_v(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of v."""
+    v_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
+    v_per_scale = torch.where(v_scale > 0.0, 1.0 * (1.0 / v_scale), 0.0)
+    most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=plain) * plain, min=0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = torch.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
+    most_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    most_v_per_scale_term_2 = 1.25 * least_v_per_scale + most_v_per_scale_term_3
+    most_v_per_scale_term = torch.minimum(least_v_per_scale, most_v_per_scale_term_2)
+    most_v_per_scale_term_4 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    most_v_per_scale = torch.maximum(most_v_per_scale_term, most_v_per_scale_term_4)
+    v_code = byte_of(most_v_per_scale - 1.5, 0)
+    return v_code, v_scale
 
 
 class CautiousAdamW8bit(CompiledOptimizer):
@@ -1405,6 +1535,26 @@ class CautiousAdamW8bit(CompiledOptimizer):
                     torch=cautious_adamw8bit_4_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "m",
+            streams=(
+                Stream("m", dtype="uint8", initial=127.0),
+                Stream("m_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=cautious_adamw8bit_decode_m,
+            encode=cautious_adamw8bit_encode_m,
+        ),
+        Coded(
+            "v",
+            streams=(
+                Stream("v", dtype="uint8"),
+                Stream("v_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=cautious_adamw8bit_decode_v,
+            encode=cautious_adamw8bit_encode_v,
         ),
     )
     values, totals, partials = 1, 0, 1

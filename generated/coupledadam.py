@@ -71,13 +71,12 @@ def coupled_adam_1_round_2(
     cols,
     one_minus_lr_weight_decay,
     lr,
-    inverse_correction_beta1,
+    grad_scale,
     beta1,
     one_minus_beta1,
-    grad_scale,
     columns,
     here,
-    term,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -86,12 +85,12 @@ def coupled_adam_1_round_2(
     index = lines[:, None] * cols + columns[None, :]
     inside = None if end is None else (lines[:, None] < end) & here[None, :]
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    m = tl.load(m_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
+    m = tl.load(m_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    direction = inverse_correction_beta1 * m / term[None, :]  # coupledadam.opt:24
+    direction = factor[None, :] * m  # coupledadam.opt:24
     param = param - lr * direction  # coupledadam.opt:24
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
@@ -130,13 +129,13 @@ def coupled_adam_1(
     one_minus_lr_weight_decay = tl.load(numbers).to(REAL)
     lr = tl.load(numbers + 1).to(REAL)
     inverse_correction_beta1 = tl.load(numbers + 2).to(REAL)
-    beta1 = tl.load(numbers + 3).to(REAL)
-    one_minus_beta1 = tl.load(numbers + 4).to(REAL)
-    grad_scale = tl.load(numbers + 5).to(REAL)
-    factor_over_correction_beta2 = tl.load(numbers + 6).to(REAL)
-    beta2 = tl.load(numbers + 7).to(REAL)
-    one_minus_beta2_over_rows = tl.load(numbers + 8).to(REAL)
-    eps = tl.load(numbers + 9).to(REAL)
+    factor_over_correction_beta2 = tl.load(numbers + 3).to(REAL)
+    beta2 = tl.load(numbers + 4).to(REAL)
+    one_minus_beta2_over_rows = tl.load(numbers + 5).to(REAL)
+    grad_scale = tl.load(numbers + 6).to(REAL)
+    eps = tl.load(numbers + 7).to(REAL)
+    beta1 = tl.load(numbers + 8).to(REAL)
+    one_minus_beta1 = tl.load(numbers + 9).to(REAL)
     if ALIGNED:
         cols = tl.multiple_of(cols, 16)
     LANES: tl.constexpr = 4
@@ -159,7 +158,7 @@ def coupled_adam_1(
             sum_grad_squared_all += sum_grad_squared_part
         sum_grad_squared = tl.sum(sum_grad_squared_all, 0)
         v = beta2 * v + one_minus_beta2_over_rows * sum_grad_squared  # coupledadam.opt:22
-        term = tl.sqrt(factor_over_correction_beta2 * v) + eps
+        factor = inverse_correction_beta1 / (tl.sqrt(factor_over_correction_beta2 * v) + eps)
         for start in range(0, full, BLOCK // 64):
             coupled_adam_1_round_2(
                 start,
@@ -170,13 +169,12 @@ def coupled_adam_1(
                 cols,
                 one_minus_lr_weight_decay,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
                 columns,
                 here,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -190,13 +188,12 @@ def coupled_adam_1(
                 cols,
                 one_minus_lr_weight_decay,
                 lr,
-                inverse_correction_beta1,
+                grad_scale,
                 beta1,
                 one_minus_beta1,
-                grad_scale,
                 columns,
                 here,
-                term,
+                factor,
                 REAL,
                 BLOCK,
             )
@@ -347,9 +344,9 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -396,53 +393,62 @@ void coupled_adam_1(int64_t count, const int64_t *tasks, const int64_t *pointers
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
-        const REAL beta1 = (REAL)numbers[3];
-        const REAL one_minus_beta1 = (REAL)numbers[4];
-        const REAL grad_scale = (REAL)numbers[5];
-        const REAL factor_over_correction_beta2 = (REAL)numbers[6];
-        const REAL beta2 = (REAL)numbers[7];
-        const REAL one_minus_beta2_over_rows = (REAL)numbers[8];
-        const REAL eps = (REAL)numbers[9];
+        const REAL factor_over_correction_beta2 = (REAL)numbers[3];
+        const REAL beta2 = (REAL)numbers[4];
+        const REAL one_minus_beta2_over_rows = (REAL)numbers[5];
+        const REAL grad_scale = (REAL)numbers[6];
+        const REAL eps = (REAL)numbers[7];
+        const REAL beta1 = (REAL)numbers[8];
+        const REAL one_minus_beta1 = (REAL)numbers[9];
         for (int64_t strip = begin; strip < end; strip += 256) {
             const int64_t strip_width = SMALLER(256, end - strip);
             REAL v[256];
             REAL sum_grad_squared[256];
-            REAL term[256];
+            REAL factor[256];
             #pragma omp simd
             for (int64_t j = 0; j < strip_width; j++) {
                 v[j] = v_at[strip + j];
             }
             double sum_grad_squared_total[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
+            for (int64_t j = 0; j < 256; j++) {
                 sum_grad_squared_total[j] = 0;
             }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    sum_grad_squared_total[j] += grad * grad;
+            for (int64_t block = 0; block < rows; block += 64) {
+                const int64_t below = SMALLER(block + 64, rows);
+                REAL sum_grad_squared_part[256];
+                for (int64_t j = 0; j < 256; j++) {
+                    sum_grad_squared_part[j] = 0;
+                }
+                for (int64_t row = block; row < below; row++) {
+                    #pragma omp simd
+                    for (int64_t j = 0; j < strip_width; j++) {
+                        const int64_t i = row * cols + strip + j;
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        grad = grad_scale * grad;
+                        sum_grad_squared_part[j] += grad * grad;
+                    }
+                }
+                for (int64_t j = 0; j < 256; j++) {
+                    sum_grad_squared_total[j] += sum_grad_squared_part[j];
                 }
             }
             #pragma omp simd
             for (int64_t j = 0; j < strip_width; j++) {
                 sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
                 v[j] = beta2 * v[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
-                term[j] = SQRT(factor_over_correction_beta2 * v[j]) + eps;
+                factor[j] = inverse_correction_beta1 / (SQRT(factor_over_correction_beta2 * v[j]) + eps);
             }
             for (int64_t row = 0; row < rows; row++) {
                 #pragma omp simd
                 for (int64_t j = 0; j < strip_width; j++) {
                     const int64_t i = row * cols + strip + j;
                     REAL param = LOAD(PARAM, param_at[i]);
-                    REAL m = m_at[i];
                     REAL grad = LOAD(GRAD, grad_at[i]);
+                    REAL m = m_at[i];
                     param = one_minus_lr_weight_decay * param;  // adamw.opt:24
                     grad = grad_scale * grad;
                     m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    const REAL direction = inverse_correction_beta1 * m / term[j];  // coupledadam.opt:24
+                    const REAL direction = factor[j] * m;  // coupledadam.opt:24
                     param = param - lr * direction;  // coupledadam.opt:24
                     param_at[i] = STORE(PARAM, param);
                     m_at[i] = m;
@@ -507,22 +513,22 @@ def coupled_adam_1_torch(
     one_minus_lr_weight_decay: float,
     lr: float,
     inverse_correction_beta1: float,
-    beta1: float,
-    one_minus_beta1: float,
-    grad_scale: float,
     factor_over_correction_beta2: float,
     beta2: float,
     one_minus_beta2_over_rows: float,
+    grad_scale: float,
     eps: float,
+    beta1: float,
+    one_minus_beta1: float,
 ) -> tuple[Tensor, ...]:
     """The pass over cols in torch."""
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     grad = grad_scale * grad
-    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     sum_grad_squared = torch.sum(grad * grad, dim=0, keepdim=True)
     v = beta2 * v + one_minus_beta2_over_rows * sum_grad_squared  # coupledadam.opt:22
-    term = torch.sqrt(factor_over_correction_beta2 * v) + eps
-    direction = inverse_correction_beta1 * m / term  # coupledadam.opt:24
+    factor = inverse_correction_beta1 / (torch.sqrt(factor_over_correction_beta2 * v) + eps)
+    m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
+    direction = factor * m  # coupledadam.opt:24
     param = param - lr * direction  # coupledadam.opt:24
     return param, m, v
 
@@ -754,8 +760,8 @@ class CoupledAdam(CompiledOptimizer):
         weight_decay = hyper["weight_decay"]
         scale = hyper["scale"]
         t = fact.t
-        grad_scale = fact.grad_scale
         rows = fact.rows
+        grad_scale = fact.grad_scale
         role = fact.role
         if role == "embedding":
             factor = scale if role == "embedding" else 1
@@ -765,13 +771,13 @@ class CoupledAdam(CompiledOptimizer):
                     1 - lr * weight_decay,
                     lr,
                     1 / (1 - beta1**t),
-                    beta1,
-                    1 - beta1,
-                    grad_scale,
                     factor / (1 - beta2**t),
                     beta2,
                     (1 - beta2) / rows,
+                    grad_scale,
                     eps,
+                    beta1,
+                    1 - beta1,
                 ),
             )
         factor = scale if role == "embedding" else 1

@@ -192,12 +192,29 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
-static inline REAL EXP(REAL x) { return sizeof(REAL) == 8 ? exp(x) : expf(x); }
-static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
-static inline REAL SIGMOID(REAL x) { return 1 / (1 + EXP(-x)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline float where_f32(int holds, float a, float b) /* no branch */
+{
+    const uint32_t mask = -(uint32_t)holds;
+    return float_of((bits_of(a) & mask) | (bits_of(b) & ~mask));
+}
+static inline float exp_f32(float x)
+{
+    const float below = where_f32(x > 89, 89, x), inside = where_f32(below < -104, -104, below);
+    const float shifted = inside * 0x1.715476p+0f + 0x1.8p23f, n = shifted - 0x1.8p23f;
+    const int32_t power = (int32_t)(bits_of(shifted) - bits_of(0x1.8p23f)), half = power >> 1;
+    const float one = float_of((uint32_t)(half + 127) << 23);
+    const float other = float_of((uint32_t)(power - half + 127) << 23);
+    const float r = inside - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
+    const float q = 0.5f + r * (0.166665122f + r * (0.0416661873f + r * (0.0083695995f
+        + r * 0.00139517116f)));
+    return (1 + (r + r * r * q)) * one * other;
+}
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
+static inline REAL EXP(REAL x) { return sizeof(REAL) == 8 ? exp(x) : exp_f32(x); }
+static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
+static inline REAL SIGMOID(REAL x) { return 1 / (1 + EXP(-x)); }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }

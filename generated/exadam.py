@@ -204,9 +204,9 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }

@@ -261,11 +261,9 @@ def fadam_3_tile(
     one_minus_beta2_over_correction_beta2,
     lr,
     beta1,
-    one_minus_beta1,
-    weight_decay,
+    factor,
     least,
-    maximum_inverse_clip,
-    maximum_inverse_clip_1,
+    factor_1,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -282,9 +280,9 @@ def fadam_3_tile(
     fisher = scalar * fisher + one_minus_beta2_over_correction_beta2 * (grad * grad)  # fadam.opt:24
     d = tl.sqrt(fisher) + least  # fadam.opt:27
     n = grad / d  # fadam.opt:28
-    m = beta1 * m + one_minus_beta1 * n / maximum_inverse_clip  # fadam.opt:29
+    m = beta1 * m + factor * n  # fadam.opt:29
     w = param / d  # fadam.opt:30
-    direction = m + weight_decay * w / maximum_inverse_clip_1  # fadam.opt:31
+    direction = m + factor_1 * w  # fadam.opt:31
     param = param - lr * direction  # fadam.opt:31
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
@@ -330,20 +328,18 @@ def fadam_3(
     one_minus_beta1 = tl.load(numbers + 8).to(REAL)
     inverse_clip = tl.load(numbers + 9).to(REAL)
     weight_decay = tl.load(numbers + 10).to(REAL)
-    grad_square_sum = tl.load(values + 3 * tensor).to(REAL)
     n_square_sum = tl.load(values + 3 * tensor + 1).to(REAL)
+    grad_square_sum = tl.load(values + 3 * tensor).to(REAL)
     w_square_sum = tl.load(values + 3 * tensor + 2).to(REAL)
+    factor_term_2 = inverse_clip * tl.sqrt(inverse_numel * n_square_sum)
+    factor_term = tl.maximum(1.0, factor_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor = one_minus_beta1 / factor_term
     scale = tl.sqrt(inverse_numel * grad_square_sum)  # fadam.opt:25
     least_term = tl.minimum(eps, eps2 * scale, propagate_nan=tl.PropagateNan.ALL)
     least = tl.where(scale > 0.0, least_term, eps)  # fadam.opt:26
-    maximum_inverse_clip_term = inverse_clip * tl.sqrt(inverse_numel * n_square_sum)
-    maximum_inverse_clip = tl.maximum(
-        1.0, maximum_inverse_clip_term, propagate_nan=tl.PropagateNan.ALL
-    )
-    maximum_inverse_clip_1_term = inverse_clip * tl.sqrt(inverse_numel * w_square_sum)
-    maximum_inverse_clip_1 = tl.maximum(
-        1.0, maximum_inverse_clip_1_term, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor_1_term_2 = inverse_clip * tl.sqrt(inverse_numel * w_square_sum)
+    factor_1_term = tl.maximum(1.0, factor_1_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor_1 = weight_decay / factor_1_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         fadam_3_tile(
@@ -358,11 +354,9 @@ def fadam_3(
             one_minus_beta2_over_correction_beta2,
             lr,
             beta1,
-            one_minus_beta1,
-            weight_decay,
+            factor,
             least,
-            maximum_inverse_clip,
-            maximum_inverse_clip_1,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -379,11 +373,9 @@ def fadam_3(
             one_minus_beta2_over_correction_beta2,
             lr,
             beta1,
-            one_minus_beta1,
-            weight_decay,
+            factor,
             least,
-            maximum_inverse_clip,
-            maximum_inverse_clip_1,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -570,11 +562,9 @@ def fadam_6_tile(
     p,
     lr,
     beta1,
-    one_minus_beta1,
-    weight_decay,
+    factor,
     pow_least,
-    maximum_inverse_clip,
-    maximum_inverse_clip_1,
+    factor_1,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -591,9 +581,9 @@ def fadam_6_tile(
     fisher = scalar * fisher + one_minus_beta2_over_correction_beta2 * (grad * grad)  # fadam.opt:24
     d = power(fisher, p) + pow_least  # fadam.opt:27
     n = grad / d  # fadam.opt:28
-    m = beta1 * m + one_minus_beta1 * n / maximum_inverse_clip  # fadam.opt:29
+    m = beta1 * m + factor * n  # fadam.opt:29
     w = param / d  # fadam.opt:30
-    direction = m + weight_decay * w / maximum_inverse_clip_1  # fadam.opt:31
+    direction = m + factor_1 * w  # fadam.opt:31
     param = param - lr * direction  # fadam.opt:31
     tl.store(param_at + index, param, mask=inside)
     tl.store(m_at + index, m, mask=inside)
@@ -641,21 +631,19 @@ def fadam_6(
     one_minus_beta1 = tl.load(numbers + 10).to(REAL)
     inverse_clip = tl.load(numbers + 11).to(REAL)
     weight_decay = tl.load(numbers + 12).to(REAL)
-    grad_square_sum = tl.load(values + 3 * tensor).to(REAL)
     n_square_sum = tl.load(values + 3 * tensor + 1).to(REAL)
+    grad_square_sum = tl.load(values + 3 * tensor).to(REAL)
     w_square_sum = tl.load(values + 3 * tensor + 2).to(REAL)
+    factor_term_2 = inverse_clip * tl.sqrt(inverse_numel * n_square_sum)
+    factor_term = tl.maximum(1.0, factor_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor = one_minus_beta1 / factor_term
     scale = tl.sqrt(inverse_numel * grad_square_sum)  # fadam.opt:25
     least_term = tl.minimum(eps, eps2 * scale, propagate_nan=tl.PropagateNan.ALL)
     least = tl.where(scale > 0.0, least_term, eps)  # fadam.opt:26
     pow_least = power(least, two_p)
-    maximum_inverse_clip_term = inverse_clip * tl.sqrt(inverse_numel * n_square_sum)
-    maximum_inverse_clip = tl.maximum(
-        1.0, maximum_inverse_clip_term, propagate_nan=tl.PropagateNan.ALL
-    )
-    maximum_inverse_clip_1_term = inverse_clip * tl.sqrt(inverse_numel * w_square_sum)
-    maximum_inverse_clip_1 = tl.maximum(
-        1.0, maximum_inverse_clip_1_term, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor_1_term_2 = inverse_clip * tl.sqrt(inverse_numel * w_square_sum)
+    factor_1_term = tl.maximum(1.0, factor_1_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor_1 = weight_decay / factor_1_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         fadam_6_tile(
@@ -671,11 +659,9 @@ def fadam_6(
             p,
             lr,
             beta1,
-            one_minus_beta1,
-            weight_decay,
+            factor,
             pow_least,
-            maximum_inverse_clip,
-            maximum_inverse_clip_1,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -693,11 +679,9 @@ def fadam_6(
             p,
             lr,
             beta1,
-            one_minus_beta1,
-            weight_decay,
+            factor,
             pow_least,
-            maximum_inverse_clip,
-            maximum_inverse_clip_1,
+            factor_1,
             REAL,
             BLOCK,
         )
@@ -725,11 +709,16 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL POW(REAL x, REAL y) { return sizeof(REAL) == 8 ? pow(x, y) : powf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -739,12 +728,11 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline REAL MINIMUM(REAL a, REAL b) { return WHERE(a != a, a, MIN_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -890,24 +878,25 @@ void fadam_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict fisher_at = (REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL lr = (REAL)numbers[6];
         const REAL beta1 = (REAL)numbers[7];
         const REAL one_minus_beta1 = (REAL)numbers[8];
+        const REAL inverse_clip = (REAL)numbers[9];
+        const REAL inverse_numel = (REAL)numbers[3];
         const REAL grad_scale = (REAL)numbers[0];
         const REAL scalar = (REAL)numbers[1];
         const REAL one_minus_beta2_over_correction_beta2 = (REAL)numbers[2];
-        const REAL inverse_numel = (REAL)numbers[3];
         const REAL eps = (REAL)numbers[4];
         const REAL eps2 = (REAL)numbers[5];
-        const REAL inverse_clip = (REAL)numbers[9];
         const REAL weight_decay = (REAL)numbers[10];
-        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL n_square_sum = (REAL)values[VALUES * tensor + 1];
+        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL w_square_sum = (REAL)values[VALUES * tensor + 2];
+        const REAL factor = one_minus_beta1 / MAXIMUM(limit_1, inverse_clip * SQRT(inverse_numel * n_square_sum));
         const REAL scale = SQRT(inverse_numel * grad_square_sum);  // fadam.opt:25
         const REAL least = WHERE(scale > R(0), MINIMUM(eps, eps2 * scale), eps);  // fadam.opt:26
-        const REAL maximum_inverse_clip = MAXIMUM(R(1), inverse_clip * SQRT(inverse_numel * n_square_sum));
-        const REAL maximum_inverse_clip_1 = MAXIMUM(R(1), inverse_clip * SQRT(inverse_numel * w_square_sum));
+        const REAL factor_1 = weight_decay / MAXIMUM(limit_1, inverse_clip * SQRT(inverse_numel * w_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -918,9 +907,9 @@ void fadam_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             fisher = scalar * fisher + one_minus_beta2_over_correction_beta2 * (grad * grad);  // fadam.opt:24
             const REAL d = SQRT(fisher) + least;  // fadam.opt:27
             const REAL n = grad / d;  // fadam.opt:28
-            m = beta1 * m + one_minus_beta1 * n / maximum_inverse_clip;  // fadam.opt:29
+            m = beta1 * m + factor * n;  // fadam.opt:29
             const REAL w = param / d;  // fadam.opt:30
-            const REAL direction = m + weight_decay * w / maximum_inverse_clip_1;  // fadam.opt:31
+            const REAL direction = m + factor_1 * w;  // fadam.opt:31
             param = param - lr * direction;  // fadam.opt:31
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
@@ -1017,27 +1006,28 @@ void fadam_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict fisher_at = (REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL lr = (REAL)numbers[8];
         const REAL beta1 = (REAL)numbers[9];
         const REAL one_minus_beta1 = (REAL)numbers[10];
+        const REAL inverse_clip = (REAL)numbers[11];
+        const REAL inverse_numel = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[0];
         const REAL scalar = (REAL)numbers[1];
         const REAL one_minus_beta2_over_correction_beta2 = (REAL)numbers[2];
         const REAL p = (REAL)numbers[3];
-        const REAL inverse_numel = (REAL)numbers[4];
         const REAL eps = (REAL)numbers[5];
         const REAL eps2 = (REAL)numbers[6];
         const REAL two_p = (REAL)numbers[7];
-        const REAL inverse_clip = (REAL)numbers[11];
         const REAL weight_decay = (REAL)numbers[12];
-        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL n_square_sum = (REAL)values[VALUES * tensor + 1];
+        const REAL grad_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL w_square_sum = (REAL)values[VALUES * tensor + 2];
+        const REAL factor = one_minus_beta1 / MAXIMUM(limit_1, inverse_clip * SQRT(inverse_numel * n_square_sum));
         const REAL scale = SQRT(inverse_numel * grad_square_sum);  // fadam.opt:25
         const REAL least = WHERE(scale > R(0), MINIMUM(eps, eps2 * scale), eps);  // fadam.opt:26
         const REAL pow_least = POW(least, two_p);
-        const REAL maximum_inverse_clip = MAXIMUM(R(1), inverse_clip * SQRT(inverse_numel * n_square_sum));
-        const REAL maximum_inverse_clip_1 = MAXIMUM(R(1), inverse_clip * SQRT(inverse_numel * w_square_sum));
+        const REAL factor_1 = weight_decay / MAXIMUM(limit_1, inverse_clip * SQRT(inverse_numel * w_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -1048,9 +1038,9 @@ void fadam_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             fisher = scalar * fisher + one_minus_beta2_over_correction_beta2 * (grad * grad);  // fadam.opt:24
             const REAL d = POW(fisher, p) + pow_least;  // fadam.opt:27
             const REAL n = grad / d;  // fadam.opt:28
-            m = beta1 * m + one_minus_beta1 * n / maximum_inverse_clip;  // fadam.opt:29
+            m = beta1 * m + factor * n;  // fadam.opt:29
             const REAL w = param / d;  // fadam.opt:30
-            const REAL direction = m + weight_decay * w / maximum_inverse_clip_1;  // fadam.opt:31
+            const REAL direction = m + factor_1 * w;  // fadam.opt:31
             param = param - lr * direction;  // fadam.opt:31
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
@@ -1127,12 +1117,14 @@ def fadam_3_torch(
     least = torch.where(scale > 0.0, torch.clamp(eps2 * scale, max=eps), eps)  # fadam.opt:26
     d = torch.sqrt(fisher) + least  # fadam.opt:27
     n = grad / d  # fadam.opt:28
-    m_term_2 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * n_square_sum), min=1.0)
-    m_term = one_minus_beta1 * n / m_term_2
+    m_term_3 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * n_square_sum), min=1.0)
+    m_term_2 = one_minus_beta1 / m_term_3
+    m_term = m_term_2 * n
     m = beta1 * m + m_term  # fadam.opt:29
     w = param / d  # fadam.opt:30
-    direction_term_2 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * w_square_sum), min=1.0)
-    direction_term = weight_decay * w / direction_term_2
+    direction_term_3 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * w_square_sum), min=1.0)
+    direction_term_2 = weight_decay / direction_term_3
+    direction_term = direction_term_2 * w
     direction = m + direction_term  # fadam.opt:31
     param = param - lr * direction  # fadam.opt:31
     return param, m, fisher
@@ -1198,12 +1190,14 @@ def fadam_6_torch(
     least = torch.where(scale > 0.0, torch.clamp(eps2 * scale, max=eps), eps)  # fadam.opt:26
     d = torch.pow(fisher, p) + torch.pow(least, two_p)  # fadam.opt:27
     n = grad / d  # fadam.opt:28
-    m_term_2 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * n_square_sum), min=1.0)
-    m_term = one_minus_beta1 * n / m_term_2
+    m_term_3 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * n_square_sum), min=1.0)
+    m_term_2 = one_minus_beta1 / m_term_3
+    m_term = m_term_2 * n
     m = beta1 * m + m_term  # fadam.opt:29
     w = param / d  # fadam.opt:30
-    direction_term_2 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * w_square_sum), min=1.0)
-    direction_term = weight_decay * w / direction_term_2
+    direction_term_3 = torch.clamp(inverse_clip * torch.sqrt(inverse_numel * w_square_sum), min=1.0)
+    direction_term_2 = weight_decay / direction_term_3
+    direction_term = direction_term_2 * w
     direction = m + direction_term  # fadam.opt:31
     param = param - lr * direction  # fadam.opt:31
     return param, m, fisher

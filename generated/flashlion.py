@@ -21,8 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import byte, copysign, half_ulp, larger, sign
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import byte, copysign, half_ulp, in_half_ulps, inverse
+from stepc.runtime.elementary import larger, sign
 from stepc.runtime.forms import byte_of, half_ulp_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -54,15 +65,18 @@ def flash_lion_cells(
     """Some cells of `flash_lion`; whole ones where `end` is None."""
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
-    cells = cell + tl.arange(0, 8)[:, None]
-    index = cells * 32 + lanes[None, :]
+    rows = tl.arange(0, 8)[:, None]
+    cells = cell + rows
+    start = cell * 32
+    index = start + (rows * 32 + lanes[None, :])
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
     m_scale = tl.load(m_scale_at + cells, mask=there).to(REAL)
     m_code = tl.load(m_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     term = m_code.to(REAL) - 127.0
-    m = m_scale * term / (254.0 - tl.abs(term))
+    ratio = term * inverse(254.0 - tl.abs(term))
+    m = m_scale * ratio
     grad = grad_scale * grad
     m_new = beta2 * m + one_minus_beta2 * grad  # lion.opt:18
     m_largest_lanes = tl.abs(m_new)
@@ -71,7 +85,7 @@ def flash_lion_cells(
     m_largest = tl.reduce(m_largest_lanes, 1, larger, keep_dims=True)
     m_scale_term = tl.minimum(m_largest, 65504.0).to(tl.float16).to(REAL)
     m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
+    m_per_scale = tl.where(m_scale > 0.0, 1.0 * inverse(m_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     remainder_code = tl.load(remainder_at + index, mask=inside)
     param = param + 0.007874015748031496 * remainder_code.to(REAL) * half_ulp(param, PARAM)
@@ -79,9 +93,14 @@ def flash_lion_cells(
     direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:17
     param = param - lr * direction  # lion.opt:17
     rounded = param.to(PARAM).to(REAL)
-    least_m_per_scale = tl.minimum(tl.maximum(m_per_scale * m_new, -1.0), 1.0)
-    m_code_1 = byte(254.0 * least_m_per_scale / (tl.abs(least_m_per_scale) + 1.0), 127)
-    factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
+    factor = m_per_scale * m_new
+    least_factor = tl.minimum(tl.abs(factor), 1.0)
+    m_code_1_term_3 = inverse(0.003937007874015748 * least_factor + 0.003937007874015748)
+    m_code_1_term_2 = least_factor * m_code_1_term_3
+    m_code_1_term = copysign(m_code_1_term_2, factor)
+    m_code_1 = byte(m_code_1_term, 127)
+    factor_term = tl.maximum(tl.minimum(in_half_ulps(param - rounded, rounded, PARAM), 1.0), -1.0)
+    factor = 127.0 * factor_term
     tl.store(param_at + index, rounded, mask=inside)
     tl.store(m_at + index, m_code_1, mask=inside)
     remainder_kept = copysign(tl.floor(tl.abs(factor) + 0.5), factor)
@@ -189,12 +208,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL FLOOR(REAL x) { return sizeof(REAL) == 8 ? floor(x) : floorf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -207,11 +233,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -241,6 +263,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -263,6 +351,16 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 /* One pass over chunks: reads param, grad, m, m_scale, remainder; writes param, m, m_scale, remainder */
 void flash_lion(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_65504 = HIDDEN(R(65504));
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_minus_1 = HIDDEN(R(-1));
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        const REAL term = R(m_code) - R(127);
+        m_ratio_table.value[m_code] = term * (R(1) / (R(254) - ABS(term)));
+    }
+    finish_table(&m_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -275,6 +373,9 @@ void flash_lion(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         uint8_t *restrict m_at = (uint8_t *)address[2];
         f16 *restrict m_scale_at = (f16 *)address[3];
         int8_t *restrict remainder_at = (int8_t *)address[4];
+        const REAL limit_65504 = HIDDEN(R(65504));
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL beta1 = (REAL)numbers[2];
@@ -283,57 +384,84 @@ void flash_lion(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL beta2 = (REAL)numbers[5];
         const REAL one_minus_beta2 = (REAL)numbers[6];
         const int64_t length = 32;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL m_scale = LOAD(f16, m_scale_at[block]);
-            REAL grad_kept[32];
-            REAL m_kept[32];
-            REAL m_new_kept[32];
-            double m_largest_total = -INFINITY;
-            {
-                REAL m_largest_part = -INFINITY;
-                int m_largest_lost = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost)
-                for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL term = R(m_code) - R(127);
-                    const REAL m = m_scale * term / (R(254) - ABS(term));
-                    grad = grad_scale * grad;
-                    const REAL m_new = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
-                    grad_kept[i - start] = grad;
-                    m_kept[i - start] = m;
-                    m_new_kept[i - start] = m_new;
-                    const REAL m_largest_next = ABS(m_new);
-                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
-                    m_largest_lost |= m_largest_next != m_largest_next;
-                }
-                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
-            }
-            const REAL m_largest = (REAL)m_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, R(65504))), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
+        for (int64_t group = begin; group < end; group += 16) {
+            const int64_t start = group * length;
+            const int64_t stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * length, numel);
+            REAL m_scale_kept[16];
+            REAL m_largest_kept[16];
+            REAL m_per_scale_kept[16];
+            REAL m_kept[512];
+            int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                const int remainder_code = remainder_at[i];
-                REAL grad = grad_kept[i - start];
-                REAL m = m_kept[i - start];
-                REAL m_new = m_new_kept[i - start];
-                param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
-                param = one_minus_lr_weight_decay * param;  // lion.opt:21
-                const REAL direction = SIGN(beta1 * m + one_minus_beta1 * grad);  // lion.opt:17
-                param = param - lr * direction;  // lion.opt:17
-                const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL least_m_per_scale = MIN_NUMBER(MAX_NUMBER(m_per_scale * m_new, R(-1)), R(1));
-                const int m_code_1 = BYTE(R(254) * least_m_per_scale / (ABS(least_m_per_scale) + R(1)), 127);
-                const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
-                param_at[i] = STORE(PARAM, rounded);
-                m_at[i] = (uint8_t)(int32_t)(m_code_1);
-                remainder_at[i] = (int8_t)(int32_t)(COPYSIGN(FLOOR(ABS(factor) + R(0.5)), factor));
+            for (int64_t i = start; i < all; i++)
+                remainder_code_kept[i - start] = remainder_at[i];
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_at + start, all - start, &m_ratio_table);
+            int remainder_written_kept[512];
+            int m_written_kept[512];
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_scale = LOAD(f16, m_scale_at[block]);
+                m_scale_kept[block - group] = m_scale;
             }
-            m_scale_at[block] = STORE(f16, m_scale);
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_scale = m_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                REAL m_largest;
+                {
+                    WORD m_largest_part = 0;
+                    #pragma omp simd reduction(max : m_largest_part)
+                    for (int64_t i = first; i < last; i++) {
+                        REAL param = LOAD(PARAM, param_at[i]);
+                        const int remainder_code = remainder_code_kept[i - start];
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        param = one_minus_lr_weight_decay * param;  // lion.opt:21
+                        REAL m = m_scale * m_ratio;
+                        grad = grad_scale * grad;
+                        const REAL direction = SIGN(beta1 * m + one_minus_beta1 * grad);  // lion.opt:17
+                        param = param - lr * direction;  // lion.opt:17
+                        const REAL rounded = ROUND_TO_PARAM(param);
+                        m = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
+                        const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
+                        m_kept[i - start] = m;
+                        param_at[i] = STORE(PARAM, rounded);
+                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
+                        const WORD m_largest_next = WORD_OF(ABS(m));
+                        m_largest_part = LARGER(m_largest_next, m_largest_part);
+                    }
+                    m_largest = REAL_OF(m_largest_part);
+                }
+                m_largest_kept[block - group] = m_largest;
+            }
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_largest = m_largest_kept[block - group];
+                REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, limit_65504)), R(NAN));
+                const REAL m_per_scale = WHERE(m_scale > R(0), limit_1 * (R(1) / m_scale), R(0));
+                m_scale_at[block] = STORE(f16, m_scale);
+                m_per_scale_kept[block - group] = m_per_scale;
+            }
+            for (int64_t block = group; block < stop; block++) {
+                REAL m_per_scale = m_per_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                #pragma omp simd
+                for (int64_t i = first; i < first + length; i++) {
+                    REAL m = m_kept[i - start];
+                    const REAL factor = m_per_scale * m;
+                    const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
+                    const int m_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
+                    m_written_kept[i - start] = (int)(m_code_1);
+                }
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                m_at[i] = (uint8_t)m_written_kept[i - start];
         }
     }
 }
@@ -359,7 +487,8 @@ def flash_lion_torch(
     param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
     param = one_minus_lr_weight_decay * param  # lion.opt:21
     term = (m_code) - 127.0
-    m = spread(m_scale, "chunks", 32, like=param) * term / (254.0 - torch.abs(term))
+    ratio = term * (1.0 / (254.0 - torch.abs(term)))
+    m = spread(m_scale, "chunks", 32, like=param) * ratio
     grad = grad_scale * grad
     term = beta1 * m + one_minus_beta1 * grad
     direction = torch.where(term != term, term, torch.sign(term))  # lion.opt:17
@@ -370,16 +499,42 @@ def flash_lion_torch(
     least_m_largest = torch.clamp(m_largest, max=65504.0)
     m_scale_term = least_m_largest.to(torch.float16).type_as(least_m_largest)
     m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
-    least_m_per_scale_term_2 = spread(m_per_scale, "chunks", 32, like=param) * m
-    least_m_per_scale_term = torch.clamp(least_m_per_scale_term_2, min=-1.0)
-    least_m_per_scale = torch.clamp(least_m_per_scale_term, max=1.0)
-    m_code_1 = byte_of(254.0 * least_m_per_scale / (torch.abs(least_m_per_scale) + 1.0), 127)
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
+    factor = spread(m_per_scale, "chunks", 32, like=param) * m
+    least_factor = torch.clamp(torch.abs(factor), max=1.0)
+    m_code_1_term_3 = 1.0 / (0.003937007874015748 * least_factor + 0.003937007874015748)
+    m_code_1_term_2 = least_factor * m_code_1_term_3
+    m_code_1_term = torch.copysign(m_code_1_term_2, factor)
+    m_code_1 = byte_of(m_code_1_term, 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)
     factor = 127.0 * factor_term
     remainder_stored = torch.copysign(torch.floor(torch.abs(factor) + 0.5), factor)
     return rounded, m_code_1, m_scale, remainder_stored
+
+
+def flash_lion_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of m stand for."""
+    term = (m_code) - 127.0
+    ratio = term * (1.0 / (254.0 - torch.abs(term)))
+    m = spread(m_scale, "chunks", 32, like=m_code) * ratio
+    return (m,)
+
+
+def flash_lion_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of m."""
+    m_largest = reduce(torch.abs(plain), "amax", "chunks", 32)
+    least_m_largest = torch.clamp(m_largest, max=65504.0)
+    m_scale_term = least_m_largest.to(torch.float16).type_as(least_m_largest)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
+    factor = spread(m_per_scale, "chunks", 32, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=1.0)
+    m_code_term_3 = 1.0 / (0.003937007874015748 * least_factor + 0.003937007874015748)
+    m_code_term_2 = least_factor * m_code_term_3
+    m_code_term = torch.copysign(m_code_term_2, factor)
+    m_code = byte_of(m_code_term, 127)
+    return m_code, m_scale
 
 
 class FlashLion(CompiledOptimizer):
@@ -437,8 +592,20 @@ class FlashLion(CompiledOptimizer):
             ),
         ),
     )
+    coded = (
+        Coded(
+            "m",
+            streams=(
+                Stream("m", dtype="uint8", initial=127.0),
+                Stream("m_scale", ("chunks", 32), dtype="float16"),
+            ),
+            decode=flash_lion_decode_m,
+            encode=flash_lion_encode_m,
+        ),
+    )
     values, totals, partials = 0, 0, 0
     c_source = C
+    remainders = ("remainder",)
 
     def __init__(
         self,

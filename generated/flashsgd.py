@@ -28,6 +28,7 @@ import torch
 
 from stepc.runtime import (
     Choice,
+    Coded,
     CompiledOptimizer,
     Facts,
     Hyper,
@@ -37,7 +38,8 @@ from stepc.runtime import (
     kernel,
     scalar,
 )
-from stepc.runtime.elementary import byte, copysign, half_ulp, larger
+from stepc.runtime.codes import byte, copysign, half_ulp, in_half_ulps, inverse
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import byte_of, half_ulp_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -67,8 +69,10 @@ def flashsgd_1_cells(
     """Some cells of `flashsgd_1`; whole ones where `end` is None."""
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
-    cells = cell + tl.arange(0, 8)[:, None]
-    index = cells * 32 + lanes[None, :]
+    rows = tl.arange(0, 8)[:, None]
+    cells = cell + rows
+    start = cell * 32
+    index = start + (rows * 32 + lanes[None, :])
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
     buffer_scale = tl.load(buffer_scale_at + cells, mask=there).to(REAL)
@@ -80,7 +84,8 @@ def flashsgd_1_cells(
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
     term = buffer_code.to(REAL) - 127.0
-    buffer = buffer_scale * term / (254.0 - tl.abs(term))
+    ratio = term * inverse(254.0 - tl.abs(term))
+    buffer = buffer_scale * ratio
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     buffer_largest_lanes = tl.abs(buffer)
     if end is not None:
@@ -88,14 +93,18 @@ def flashsgd_1_cells(
     buffer_largest = tl.reduce(buffer_largest_lanes, 1, larger, keep_dims=True)
     buffer_scale_term = tl.minimum(buffer_largest, 65504.0).to(tl.float16).to(REAL)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     direction = g + momentum * buffer  # sgd.opt:24
     param = param - lr * direction  # sgd.opt:24
     rounded = param.to(PARAM).to(REAL)
-    least_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
-    buffer_code_1_term = 254.0 * least_buffer_per_scale / (tl.abs(least_buffer_per_scale) + 1.0)
+    factor = buffer_per_scale * buffer
+    least_factor = tl.minimum(tl.abs(factor), 1.0)
+    buffer_code_1_term_3 = inverse(0.003937007874015748 * least_factor + 0.003937007874015748)
+    buffer_code_1_term_2 = least_factor * buffer_code_1_term_3
+    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
-    factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
+    factor_term = tl.maximum(tl.minimum(in_half_ulps(param - rounded, rounded, PARAM), 1.0), -1.0)
+    factor = 127.0 * factor_term
     tl.store(param_at + index, rounded, mask=inside)
     tl.store(buffer_at + index, buffer_code_1, mask=inside)
     remainder_kept = copysign(tl.floor(tl.abs(factor) + 0.5), factor)
@@ -200,8 +209,10 @@ def flashsgd_2_cells(
     """Some cells of `flashsgd_2`; whole ones where `end` is None."""
     LANES: tl.constexpr = 8 if PARAM == GRAD else 4
     lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, 32), LANES), LANES)
-    cells = cell + tl.arange(0, 8)[:, None]
-    index = cells * 32 + lanes[None, :]
+    rows = tl.arange(0, 8)[:, None]
+    cells = cell + rows
+    start = cell * 32
+    index = start + (rows * 32 + lanes[None, :])
     inside = None if end is None else index < end
     there = None if end is None else cells * 32 < end
     buffer_scale = tl.load(buffer_scale_at + cells, mask=there).to(REAL)
@@ -211,7 +222,8 @@ def flashsgd_2_cells(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     param = param + 0.007874015748031496 * remainder_code.to(REAL) * half_ulp(param, PARAM)
     term = buffer_code.to(REAL) - 127.0
-    buffer = buffer_scale * term / (254.0 - tl.abs(term))
+    ratio = term * inverse(254.0 - tl.abs(term))
+    buffer = buffer_scale * ratio
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
@@ -221,13 +233,17 @@ def flashsgd_2_cells(
     buffer_largest = tl.reduce(buffer_largest_lanes, 1, larger, keep_dims=True)
     buffer_scale_term = tl.minimum(buffer_largest, 65504.0).to(tl.float16).to(REAL)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = param - lr * buffer  # sgd.opt:24
     rounded = param.to(PARAM).to(REAL)
-    least_buffer_per_scale = tl.minimum(tl.maximum(buffer_per_scale * buffer, -1.0), 1.0)
-    buffer_code_1_term = 254.0 * least_buffer_per_scale / (tl.abs(least_buffer_per_scale) + 1.0)
+    factor = buffer_per_scale * buffer
+    least_factor = tl.minimum(tl.abs(factor), 1.0)
+    buffer_code_1_term_3 = inverse(0.003937007874015748 * least_factor + 0.003937007874015748)
+    buffer_code_1_term_2 = least_factor * buffer_code_1_term_3
+    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte(buffer_code_1_term, 127)
-    factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
+    factor_term = tl.maximum(tl.minimum(in_half_ulps(param - rounded, rounded, PARAM), 1.0), -1.0)
+    factor = 127.0 * factor_term
     tl.store(param_at + index, rounded, mask=inside)
     tl.store(buffer_at + index, buffer_code_1, mask=inside)
     remainder_kept = copysign(tl.floor(tl.abs(factor) + 0.5), factor)
@@ -339,7 +355,8 @@ def flashsgd_3_tile(
     g = grad + weight_decay * param  # sgd.opt:21
     param = param - lr * g  # sgd.opt:24
     rounded = param.to(PARAM).to(REAL)
-    factor = 127.0 * tl.maximum(tl.minimum((param - rounded) / half_ulp(rounded, PARAM), 1.0), -1.0)
+    factor_term = tl.maximum(tl.minimum(in_half_ulps(param - rounded, rounded, PARAM), 1.0), -1.0)
+    factor = 127.0 * factor_term
     tl.store(param_at + index, rounded, mask=inside)
     remainder_kept = copysign(tl.floor(tl.abs(factor) + 0.5), factor)
     tl.store(remainder_at + index, remainder_kept, mask=inside)
@@ -426,12 +443,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL FLOOR(REAL x) { return sizeof(REAL) == 8 ? floor(x) : floorf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -443,11 +467,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -477,6 +497,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -499,6 +585,16 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 /* One pass over chunks: reads param, grad, buffer, buffer_scale, remainder; writes param, buffer, buffer_scale, remainder */
 void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_65504 = HIDDEN(R(65504));
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_minus_1 = HIDDEN(R(-1));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        buffer_ratio_table.value[buffer_code] = term * (R(1) / (R(254) - ABS(term)));
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -511,63 +607,93 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f16 *restrict buffer_scale_at = (f16 *)address[3];
         int8_t *restrict remainder_at = (int8_t *)address[4];
+        const REAL limit_65504 = HIDDEN(R(65504));
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL momentum = (REAL)numbers[3];
         const REAL scalar = (REAL)numbers[4];
         const int64_t length = 32;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
-            REAL buffer_kept[32];
-            REAL g_kept[32];
-            REAL param_kept[32];
-            double buffer_largest_total = -INFINITY;
-            {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    const int remainder_code = remainder_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int buffer_code = buffer_at[i];
-                    param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
-                    grad = grad_scale * grad;
-                    const REAL g = grad + weight_decay * param;  // sgd.opt:21
-                    const REAL term = R(buffer_code) - R(127);
-                    REAL buffer = buffer_scale * term / (R(254) - ABS(term));
-                    buffer = momentum * buffer + scalar * g;  // sgd.opt:23
-                    buffer_kept[i - start] = buffer;
-                    g_kept[i - start] = g;
-                    param_kept[i - start] = param;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
-                }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
-            }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+        for (int64_t group = begin; group < end; group += 16) {
+            const int64_t start = group * length;
+            const int64_t stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * length, numel);
+            REAL buffer_scale_kept[16];
+            REAL buffer_largest_kept[16];
+            REAL buffer_per_scale_kept[16];
+            REAL buffer_kept[512];
+            int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL buffer = buffer_kept[i - start];
-                REAL g = g_kept[i - start];
-                REAL param = param_kept[i - start];
-                const REAL direction = g + momentum * buffer;  // sgd.opt:24
-                param = param - lr * direction;  // sgd.opt:24
-                const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL least_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
-                const int buffer_code_1 = BYTE(R(254) * least_buffer_per_scale / (ABS(least_buffer_per_scale) + R(1)), 127);
-                const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
-                param_at[i] = STORE(PARAM, rounded);
-                buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
-                remainder_at[i] = (int8_t)(int32_t)(COPYSIGN(FLOOR(ABS(factor) + R(0.5)), factor));
+            for (int64_t i = start; i < all; i++)
+                remainder_code_kept[i - start] = remainder_at[i];
+            REAL buffer_ratio_kept[512];
+            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            int remainder_written_kept[512];
+            int buffer_written_kept[512];
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+                buffer_scale_kept[block - group] = buffer_scale;
             }
-            buffer_scale_at[block] = STORE(f16, buffer_scale);
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_scale = buffer_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                REAL buffer_largest;
+                {
+                    WORD buffer_largest_part = 0;
+                    #pragma omp simd reduction(max : buffer_largest_part)
+                    for (int64_t i = first; i < last; i++) {
+                        REAL param = LOAD(PARAM, param_at[i]);
+                        const int remainder_code = remainder_code_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        const REAL buffer_ratio = buffer_ratio_kept[i - start];
+                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        grad = grad_scale * grad;
+                        const REAL g = grad + weight_decay * param;  // sgd.opt:21
+                        REAL buffer = buffer_scale * buffer_ratio;
+                        buffer = momentum * buffer + scalar * g;  // sgd.opt:23
+                        const REAL direction = g + momentum * buffer;  // sgd.opt:24
+                        param = param - lr * direction;  // sgd.opt:24
+                        const REAL rounded = ROUND_TO_PARAM(param);
+                        const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
+                        buffer_kept[i - start] = buffer;
+                        param_at[i] = STORE(PARAM, rounded);
+                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
+                        const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                        buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
+                    }
+                    buffer_largest = REAL_OF(buffer_largest_part);
+                }
+                buffer_largest_kept[block - group] = buffer_largest;
+            }
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_largest = buffer_largest_kept[block - group];
+                REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
+                const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
+                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_per_scale_kept[block - group] = buffer_per_scale;
+            }
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_per_scale = buffer_per_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                #pragma omp simd
+                for (int64_t i = first; i < first + length; i++) {
+                    REAL buffer = buffer_kept[i - start];
+                    const REAL factor = buffer_per_scale * buffer;
+                    const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
+                    const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
+                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                }
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
         }
     }
 }
@@ -575,6 +701,16 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, buffer, buffer_scale, remainder; writes param, buffer, buffer_scale, remainder */
 void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_65504 = HIDDEN(R(65504));
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_minus_1 = HIDDEN(R(-1));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        buffer_ratio_table.value[buffer_code] = term * (R(1) / (R(254) - ABS(term)));
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -587,59 +723,92 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f16 *restrict buffer_scale_at = (f16 *)address[3];
         int8_t *restrict remainder_at = (int8_t *)address[4];
+        const REAL limit_65504 = HIDDEN(R(65504));
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[1];
         const REAL scalar = (REAL)numbers[2];
         const REAL grad_scale = (REAL)numbers[3];
         const REAL weight_decay = (REAL)numbers[4];
         const int64_t length = 32;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
-            REAL buffer_kept[32];
-            REAL param_kept[32];
-            double buffer_largest_total = -INFINITY;
-            {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    const int remainder_code = remainder_at[i];
-                    const int buffer_code = buffer_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
-                    const REAL term = R(buffer_code) - R(127);
-                    REAL buffer = buffer_scale * term / (R(254) - ABS(term));
-                    grad = grad_scale * grad;
-                    const REAL g = grad + weight_decay * param;  // sgd.opt:21
-                    buffer = momentum * buffer + scalar * g;  // sgd.opt:23
-                    buffer_kept[i - start] = buffer;
-                    param_kept[i - start] = param;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
-                }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
-            }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, R(65504))), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+        for (int64_t group = begin; group < end; group += 16) {
+            const int64_t start = group * length;
+            const int64_t stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * length, numel);
+            REAL buffer_scale_kept[16];
+            REAL buffer_largest_kept[16];
+            REAL buffer_per_scale_kept[16];
+            REAL buffer_kept[512];
+            int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL buffer = buffer_kept[i - start];
-                REAL param = param_kept[i - start];
-                param = param - lr * buffer;  // sgd.opt:24
-                const REAL rounded = ROUND_TO_PARAM(param);
-                const REAL least_buffer_per_scale = MIN_NUMBER(MAX_NUMBER(buffer_per_scale * buffer, R(-1)), R(1));
-                const int buffer_code_1 = BYTE(R(254) * least_buffer_per_scale / (ABS(least_buffer_per_scale) + R(1)), 127);
-                const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
-                param_at[i] = STORE(PARAM, rounded);
-                buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
-                remainder_at[i] = (int8_t)(int32_t)(COPYSIGN(FLOOR(ABS(factor) + R(0.5)), factor));
+            for (int64_t i = start; i < all; i++)
+                remainder_code_kept[i - start] = remainder_at[i];
+            REAL buffer_ratio_kept[512];
+            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            int remainder_written_kept[512];
+            int buffer_written_kept[512];
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+                buffer_scale_kept[block - group] = buffer_scale;
             }
-            buffer_scale_at[block] = STORE(f16, buffer_scale);
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_scale = buffer_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                REAL buffer_largest;
+                {
+                    WORD buffer_largest_part = 0;
+                    #pragma omp simd reduction(max : buffer_largest_part)
+                    for (int64_t i = first; i < last; i++) {
+                        REAL param = LOAD(PARAM, param_at[i]);
+                        const int remainder_code = remainder_code_kept[i - start];
+                        const REAL buffer_ratio = buffer_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        REAL buffer = buffer_scale * buffer_ratio;
+                        grad = grad_scale * grad;
+                        const REAL g = grad + weight_decay * param;  // sgd.opt:21
+                        buffer = momentum * buffer + scalar * g;  // sgd.opt:23
+                        param = param - lr * buffer;  // sgd.opt:24
+                        const REAL rounded = ROUND_TO_PARAM(param);
+                        const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
+                        buffer_kept[i - start] = buffer;
+                        param_at[i] = STORE(PARAM, rounded);
+                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
+                        const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                        buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
+                    }
+                    buffer_largest = REAL_OF(buffer_largest_part);
+                }
+                buffer_largest_kept[block - group] = buffer_largest;
+            }
+            #pragma omp simd
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_largest = buffer_largest_kept[block - group];
+                REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
+                const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
+                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_per_scale_kept[block - group] = buffer_per_scale;
+            }
+            for (int64_t block = group; block < stop; block++) {
+                REAL buffer_per_scale = buffer_per_scale_kept[block - group];
+                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                #pragma omp simd
+                for (int64_t i = first; i < first + length; i++) {
+                    REAL buffer = buffer_kept[i - start];
+                    const REAL factor = buffer_per_scale * buffer;
+                    const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
+                    const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
+                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                }
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            #pragma omp simd
+            for (int64_t i = start; i < all; i++)
+                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
         }
     }
 }
@@ -655,6 +824,8 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         int8_t *restrict remainder_at = (int8_t *)address[2];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -668,7 +839,7 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             const REAL g = grad + weight_decay * param;  // sgd.opt:21
             param = param - lr * g;  // sgd.opt:24
             const REAL rounded = ROUND_TO_PARAM(param);
-            const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), R(1)), R(-1));
+            const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
             param_at[i] = STORE(PARAM, rounded);
             remainder_at[i] = (int8_t)(int32_t)(COPYSIGN(FLOOR(ABS(factor) + R(0.5)), factor));
         }
@@ -695,7 +866,8 @@ def flashsgd_1_torch(
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
     term = (buffer_code) - 127.0
-    buffer = spread(buffer_scale, "chunks", 32, like=param) * term / (254.0 - torch.abs(term))
+    ratio = term * (1.0 / (254.0 - torch.abs(term)))
+    buffer = spread(buffer_scale, "chunks", 32, like=param) * ratio
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     direction = g + momentum * buffer  # sgd.opt:24
     param = param - lr * direction  # sgd.opt:24
@@ -705,11 +877,12 @@ def flashsgd_1_torch(
     buffer_scale_term = least_buffer_largest.to(torch.float16).type_as(least_buffer_largest)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
-    least_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
-    least_buffer_per_scale_term = torch.clamp(least_buffer_per_scale_term_2, min=-1.0)
-    least_buffer_per_scale = torch.clamp(least_buffer_per_scale_term, max=1.0)
-    buffer_code_1_term = 254.0 * least_buffer_per_scale / (torch.abs(least_buffer_per_scale) + 1.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
+    factor = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
+    least_factor = torch.clamp(torch.abs(factor), max=1.0)
+    buffer_code_1_term_3 = 1.0 / (0.003937007874015748 * least_factor + 0.003937007874015748)
+    buffer_code_1_term_2 = least_factor * buffer_code_1_term_3
+    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)
@@ -734,7 +907,8 @@ def flashsgd_2_torch(
     """The pass over chunks in torch."""
     param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
     term = (buffer_code) - 127.0
-    buffer = spread(buffer_scale, "chunks", 32, like=param) * term / (254.0 - torch.abs(term))
+    ratio = term * (1.0 / (254.0 - torch.abs(term)))
+    buffer = spread(buffer_scale, "chunks", 32, like=param) * ratio
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
@@ -745,11 +919,12 @@ def flashsgd_2_torch(
     buffer_scale_term = least_buffer_largest.to(torch.float16).type_as(least_buffer_largest)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
-    least_buffer_per_scale_term_2 = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
-    least_buffer_per_scale_term = torch.clamp(least_buffer_per_scale_term_2, min=-1.0)
-    least_buffer_per_scale = torch.clamp(least_buffer_per_scale_term, max=1.0)
-    buffer_code_1_term = 254.0 * least_buffer_per_scale / (torch.abs(least_buffer_per_scale) + 1.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
+    factor = spread(buffer_per_scale, "chunks", 32, like=param) * buffer
+    least_factor = torch.clamp(torch.abs(factor), max=1.0)
+    buffer_code_1_term_3 = 1.0 / (0.003937007874015748 * least_factor + 0.003937007874015748)
+    buffer_code_1_term_2 = least_factor * buffer_code_1_term_3
+    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
     buffer_code_1 = byte_of(buffer_code_1_term, 127)
     factor_term_2 = torch.clamp((param - rounded) / half_ulp_of(rounded, dtype), max=1.0)
     factor_term = torch.clamp(factor_term_2, min=-1.0)
@@ -778,6 +953,31 @@ def flashsgd_3_torch(
     factor = 127.0 * factor_term
     remainder_stored = torch.copysign(torch.floor(torch.abs(factor) + 0.5), factor)
     return rounded, remainder_stored
+
+
+def flashsgd_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of buffer stand for."""
+    term = (buffer_code) - 127.0
+    ratio = term * (1.0 / (254.0 - torch.abs(term)))
+    buffer = spread(buffer_scale, "chunks", 32, like=buffer_code) * ratio
+    return (buffer,)
+
+
+def flashsgd_encode_buffer(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of buffer."""
+    buffer_largest = reduce(torch.abs(plain), "amax", "chunks", 32)
+    least_buffer_largest = torch.clamp(buffer_largest, max=65504.0)
+    buffer_scale_term = least_buffer_largest.to(torch.float16).type_as(least_buffer_largest)
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
+    buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
+    factor = spread(buffer_per_scale, "chunks", 32, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=1.0)
+    buffer_code_term_3 = 1.0 / (0.003937007874015748 * least_factor + 0.003937007874015748)
+    buffer_code_term_2 = least_factor * buffer_code_term_3
+    buffer_code_term = torch.copysign(buffer_code_term_2, factor)
+    buffer_code = byte_of(buffer_code_term, 127)
+    return buffer_code, buffer_scale
 
 
 class FlashSGD(CompiledOptimizer):
@@ -874,8 +1074,20 @@ class FlashSGD(CompiledOptimizer):
             ),
         ),
     )
+    coded = (
+        Coded(
+            "buffer",
+            streams=(
+                Stream("buffer", dtype="uint8", initial=127.0),
+                Stream("buffer_scale", ("chunks", 32), dtype="float16"),
+            ),
+            decode=flashsgd_decode_buffer,
+            encode=flashsgd_encode_buffer,
+        ),
+    )
     values, totals, partials = 0, 0, 0
     c_source = C
+    remainders = ("remainder",)
 
     def __init__(
         self,

@@ -132,7 +132,7 @@ def lamb_2_tile(
     inverse_correction_beta2,
     eps,
     weight_decay,
-    maximum_inverse_max_grad_norm,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -146,7 +146,7 @@ def lamb_2_tile(
     v = tl.load(v_at + index, mask=inside).to(REAL)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    g = grad / maximum_inverse_max_grad_norm  # lamb.opt:24
+    g = factor * grad  # lamb.opt:24
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
@@ -201,10 +201,9 @@ def lamb_2(
     eps = tl.load(numbers + 8).to(REAL)
     weight_decay = tl.load(numbers + 9).to(REAL)
     grad_square_sum = tl.load(totals).to(REAL)
-    maximum_inverse_max_grad_norm_term = inverse_max_grad_norm * tl.sqrt(grad_square_sum)
-    maximum_inverse_max_grad_norm = tl.maximum(
-        1.0, maximum_inverse_max_grad_norm_term, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor_term_2 = inverse_max_grad_norm * tl.sqrt(grad_square_sum)
+    factor_term = tl.maximum(1.0, factor_term_2, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / factor_term
     param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     u_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -225,7 +224,7 @@ def lamb_2(
             inverse_correction_beta2,
             eps,
             weight_decay,
-            maximum_inverse_max_grad_norm,
+            factor,
             REAL,
             BLOCK,
         )
@@ -248,7 +247,7 @@ def lamb_2(
             inverse_correction_beta2,
             eps,
             weight_decay,
-            maximum_inverse_max_grad_norm,
+            factor,
             REAL,
             BLOCK,
         )
@@ -638,10 +637,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -651,10 +655,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -732,10 +735,11 @@ void lamb_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL beta1 = (REAL)numbers[1];
         const REAL one_minus_beta1 = (REAL)numbers[2];
-        const REAL grad_scale = (REAL)numbers[0];
         const REAL inverse_max_grad_norm = (REAL)numbers[3];
+        const REAL grad_scale = (REAL)numbers[0];
         const REAL beta2 = (REAL)numbers[4];
         const REAL one_minus_beta2 = (REAL)numbers[5];
         const REAL inverse_correction_beta1 = (REAL)numbers[6];
@@ -743,7 +747,7 @@ void lamb_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL eps = (REAL)numbers[8];
         const REAL weight_decay = (REAL)numbers[9];
         const REAL grad_square_sum = (REAL)totals[0];
-        const REAL maximum_inverse_max_grad_norm = MAXIMUM(R(1), inverse_max_grad_norm * SQRT(grad_square_sum));
+        const REAL factor = limit_1 / MAXIMUM(limit_1, inverse_max_grad_norm * SQRT(grad_square_sum));
         double param_square_sum_total = 0;
         double u_square_sum_total = 0;
         for (int64_t tile = begin; tile < end; tile += 1024) {
@@ -757,7 +761,7 @@ void lamb_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                 REAL v = v_at[i];
                 const REAL param = LOAD(PARAM, param_at[i]);
                 grad = grad_scale * grad;
-                const REAL g = grad / maximum_inverse_max_grad_norm;  // lamb.opt:24
+                const REAL g = factor * grad;  // lamb.opt:24
                 m = beta1 * m + one_minus_beta1 * g;  // lamb.opt:25
                 v = beta2 * v + one_minus_beta2 * g * g;  // lamb.opt:26
                 const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
@@ -944,7 +948,7 @@ def lamb_2_torch(
     """The pass over elements in torch."""
     grad = grad_scale * grad
     # lamb.opt:24
-    g = grad / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0)
+    g = 1.0 / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0) * grad
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
     v = beta2 * v + one_minus_beta2 * g * g  # lamb.opt:26
     u_term = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)

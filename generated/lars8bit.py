@@ -32,6 +32,7 @@ import torch
 
 from stepc.runtime import (
     Choice,
+    Coded,
     CompiledOptimizer,
     Facts,
     Finish,
@@ -42,7 +43,8 @@ from stepc.runtime import (
     kernel,
     scalar,
 )
-from stepc.runtime.elementary import binade, byte, copysign, larger
+from stepc.runtime.codes import dynamic_code, dynamic_value, inverse
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -462,52 +464,21 @@ def lars8bit_5_cell(
     buffer_code = tl.load(buffer_at + index, mask=inside)
     grad = grad_scale * grad
     g = ratio * (grad + weight_decay * param)  # lars.opt:26
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     buffer = momentum * buffer + scalar * g  # lars.opt:29
     buffer_largest_lanes = tl.abs(buffer)
     if end is not None:
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = g + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
 
@@ -620,17 +591,7 @@ def lars8bit_6_cell(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     buffer_code = tl.load(buffer_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     grad = grad_scale * grad
     g = ratio * (grad + weight_decay * param)  # lars.opt:26
     buffer = momentum * buffer + scalar * g  # lars.opt:29
@@ -638,35 +599,14 @@ def lars8bit_6_cell(
     if end is not None:
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # lars.opt:30
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
 
@@ -916,52 +856,21 @@ def lars8bit_9_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     buffer_code = tl.load(buffer_at + index, mask=inside)
     grad = grad_scale * grad
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     buffer = momentum * buffer + scalar * grad  # lars.opt:29
     buffer_largest_lanes = tl.abs(buffer)
     if end is not None:
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     direction = grad + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
 
@@ -1057,52 +966,21 @@ def lars8bit_10_cell(
     buffer_scale = tl.load(buffer_scale_at + cell).to(REAL)
     buffer_code = tl.load(buffer_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     grad = grad_scale * grad
     buffer = momentum * buffer + scalar * grad  # lars.opt:29
     buffer_largest_lanes = tl.abs(buffer)
     if end is not None:
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # lars.opt:30
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
 
@@ -1195,12 +1073,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -1212,11 +1097,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1244,6 +1125,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -1422,6 +1369,18 @@ void lars8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, buffer, buffer_scale; writes param, buffer, buffer_scale */
 void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1433,6 +1392,8 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f32 *restrict buffer_scale_at = (f32 *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[1];
         const REAL trust = (REAL)numbers[2];
         const REAL weight_decay = (REAL)numbers[3];
@@ -1444,57 +1405,48 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL grad_square_sum = (REAL)values[VALUES * tensor + 1];
         const REAL a = SQRT(param_square_sum);  // lars.opt:23
         const REAL b = SQRT(grad_square_sum);  // lars.opt:24
-        const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), R(1));  // lars.opt:25
+        const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), limit_1);  // lars.opt:25
         const int64_t length = 256;
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
             REAL buffer_kept[256];
-            REAL g_kept[256];
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL buffer_largest;
             {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int buffer_code = buffer_at[i];
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     grad = grad_scale * grad;
                     const REAL g = ratio * (grad + weight_decay * param);  // lars.opt:26
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    REAL buffer = buffer_scale * buffer_ratio;
                     buffer = momentum * buffer + scalar * g;  // lars.opt:29
+                    const REAL direction = g + momentum * buffer;  // lars.opt:30
+                    param = param - lr * direction;  // lars.opt:30
                     buffer_kept[i - start] = buffer;
-                    g_kept[i - start] = g;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, R(0)), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_kept[i - start];
-                REAL g = g_kept[i - start];
-                const REAL direction = g + momentum * buffer;  // lars.opt:30
-                param = param - lr * direction;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             buffer_scale_at[block] = buffer_scale;
@@ -1505,6 +1457,18 @@ void lars8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, buffer, buffer_scale; writes param, buffer, buffer_scale */
 void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1516,6 +1480,8 @@ void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f32 *restrict buffer_scale_at = (f32 *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[1];
         const REAL momentum = (REAL)numbers[2];
         const REAL scalar = (REAL)numbers[3];
@@ -1527,53 +1493,47 @@ void lars8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL grad_square_sum = (REAL)values[VALUES * tensor + 1];
         const REAL a = SQRT(param_square_sum);  // lars.opt:23
         const REAL b = SQRT(grad_square_sum);  // lars.opt:24
-        const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), R(1));  // lars.opt:25
+        const REAL ratio = WHERE(a > R(0) && b > R(0), trust * a / (b + weight_decay * a + eps), limit_1);  // lars.opt:25
         const int64_t length = 256;
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
             REAL buffer_kept[256];
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL buffer_largest;
             {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
-                    const int buffer_code = buffer_at[i];
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    REAL buffer = buffer_scale * buffer_ratio;
                     grad = grad_scale * grad;
                     const REAL g = ratio * (grad + weight_decay * param);  // lars.opt:26
                     buffer = momentum * buffer + scalar * g;  // lars.opt:29
+                    param = param - lr * buffer;  // lars.opt:30
                     buffer_kept[i - start] = buffer;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, R(0)), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_kept[i - start];
-                param = param - lr * buffer;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             buffer_scale_at[block] = buffer_scale;
@@ -1643,6 +1603,18 @@ void lars8bit_8(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, buffer, buffer_scale; writes param, buffer, buffer_scale */
 void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1654,6 +1626,8 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f32 *restrict buffer_scale_at = (f32 *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL momentum = (REAL)numbers[2];
@@ -1662,50 +1636,42 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
             REAL buffer_kept[256];
-            REAL grad_kept[256];
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL buffer_largest;
             {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
+                    REAL param = LOAD(PARAM, param_at[i]);
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int buffer_code = buffer_at[i];
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     grad = grad_scale * grad;
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    REAL buffer = buffer_scale * buffer_ratio;
                     buffer = momentum * buffer + scalar * grad;  // lars.opt:29
+                    const REAL direction = grad + momentum * buffer;  // lars.opt:30
+                    param = param - lr * direction;  // lars.opt:30
                     buffer_kept[i - start] = buffer;
-                    grad_kept[i - start] = grad;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, R(0)), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_kept[i - start];
-                REAL grad = grad_kept[i - start];
-                const REAL direction = grad + momentum * buffer;  // lars.opt:30
-                param = param - lr * direction;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             buffer_scale_at[block] = buffer_scale;
@@ -1716,6 +1682,18 @@ void lars8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, buffer, buffer_scale; writes param, buffer, buffer_scale */
 void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1727,6 +1705,8 @@ void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict buffer_at = (uint8_t *)address[2];
         f32 *restrict buffer_scale_at = (f32 *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[1];
         const REAL scalar = (REAL)numbers[2];
@@ -1735,46 +1715,41 @@ void lars8bit_10(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
             REAL buffer_kept[256];
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL buffer_largest;
             {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
-                    const int buffer_code = buffer_at[i];
+                    REAL param = LOAD(PARAM, param_at[i]);
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    REAL buffer = buffer_scale * buffer_ratio;
                     grad = grad_scale * grad;
                     buffer = momentum * buffer + scalar * grad;  // lars.opt:29
+                    param = param - lr * buffer;  // lars.opt:30
                     buffer_kept[i - start] = buffer;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, R(0)), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_kept[i - start];
-                param = param - lr * buffer;  // lars.opt:30
                 const REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             buffer_scale_at[block] = buffer_scale;
@@ -1899,32 +1874,29 @@ def lars8bit_5_torch(
     direction = g + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, buffer_code_1, buffer_scale
 
 
@@ -1966,32 +1938,29 @@ def lars8bit_6_torch(
     buffer = momentum * buffer + scalar * g  # lars.opt:29
     param = param - lr * buffer  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, buffer_code_1, buffer_scale
 
 
@@ -2057,32 +2026,29 @@ def lars8bit_9_torch(
     direction = grad + momentum * buffer  # lars.opt:30
     param = param - lr * direction  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, buffer_code_1, buffer_scale
 
 
@@ -2114,33 +2080,77 @@ def lars8bit_10_torch(
     buffer = momentum * buffer + scalar * grad  # lars.opt:29
     param = param - lr * buffer  # lars.opt:30
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, buffer_code_1, buffer_scale
+
+
+def lars8bit_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of buffer stand for."""
+    term = (buffer_code) - 127.0
+    abs_term = torch.abs(term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
+    buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
+    buffer_term = torch.copysign(buffer_term_2, term)
+    buffer = spread(buffer_scale, "chunks", 256, like=buffer_code) * buffer_term
+    return (buffer,)
+
+
+def lars8bit_encode_buffer(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of buffer."""
+    buffer_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
+    buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
+    factor = spread(buffer_per_scale, "chunks", 256, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
+    return buffer_code, buffer_scale
 
 
 class LARS8bit(CompiledOptimizer):
@@ -2430,6 +2440,17 @@ class LARS8bit(CompiledOptimizer):
                     torch=lars8bit_10_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "buffer",
+            streams=(
+                Stream("buffer", dtype="uint8", initial=127.0),
+                Stream("buffer_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=lars8bit_decode_buffer,
+            encode=lars8bit_encode_buffer,
         ),
     )
     values, totals, partials = 2, 0, 2

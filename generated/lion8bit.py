@@ -22,8 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import binade, byte, copysign, larger, sign
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import dynamic_code, dynamic_value, inverse
+from stepc.runtime.elementary import larger, sign
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -163,53 +174,23 @@ def lion8bit_2_cell(
     m_scale = tl.load(m_scale_at + cell).to(REAL)
     m_code = tl.load(m_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    term = m_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    m_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    m_term = copysign(m_term_2, term)
-    m = m_scale * m_term
+    m = m_scale * dynamic_value(m_code, 7, True)
     grad = grad_scale * grad
     m_new = beta2 * m + one_minus_beta2 * grad  # lion.opt:18
     m_largest_lanes = tl.abs(m_new)
     if end is not None:
         m_largest_lanes = tl.where(inside, m_largest_lanes, float("-inf"))
     m_largest = tl.reduce(m_largest_lanes, 0, larger)
-    m_scale_term = tl.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = tl.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = tl.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = tl.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
+    m_per_scale = tl.where(m_scale > 0.0, 1.0 * inverse(m_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = one_minus_lr_weight_decay * param  # lion.opt:21
     direction = sign(beta1 * m + one_minus_beta1 * grad)  # lion.opt:17
     param = param - lr * direction  # lion.opt:17
-    factor = m_per_scale * m_new
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    m_code_1_term_3 = tl.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
-    m_code_1_term = copysign(m_code_1_term_2, factor)
-    m_code_1 = byte(m_code_1_term, 127)
+    m_code = dynamic_code(m_per_scale * m_new, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(m_at + index, m_code_1, mask=inside)
+    tl.store(m_at + index, m_code, mask=inside)
     tl.store(m_scale_at + cell, m_scale)
 
 
@@ -309,11 +290,18 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -326,11 +314,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -358,6 +342,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -408,6 +458,18 @@ void lion8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 /* One pass over chunks: reads param, grad, m, m_scale; writes param, m, m_scale */
 void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table m_ratio_table;
+    #pragma omp simd
+    for (int m_code = 0; m_code < 256; m_code++) {
+        const REAL term = R(m_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        m_ratio_table.value[m_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&m_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -419,6 +481,8 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict m_at = (uint8_t *)address[2];
         f32 *restrict m_scale_at = (f32 *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL beta1 = (REAL)numbers[2];
@@ -430,54 +494,43 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL m_scale = m_scale_at[block];
-            REAL m_new_kept[256];
-            REAL grad_kept[256];
             REAL m_kept[256];
-            double m_largest_total = -INFINITY;
+            REAL m_ratio_kept[256];
+            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
+            REAL m_scale = m_scale_at[block];
+            REAL m_largest;
             {
-                REAL m_largest_part = -INFINITY;
-                int m_largest_lost = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(| : m_largest_lost)
+                WORD m_largest_part = 0;
+                #pragma omp simd reduction(max : m_largest_part)
                 for (int64_t i = first; i < last; i++) {
-                    const int m_code = m_at[i];
+                    REAL param = LOAD(PARAM, param_at[i]);
+                    const REAL m_ratio = m_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL term = R(m_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    const REAL m = m_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    param = one_minus_lr_weight_decay * param;  // lion.opt:21
+                    REAL m = m_scale * m_ratio;
                     grad = grad_scale * grad;
-                    const REAL m_new = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
-                    m_new_kept[i - start] = m_new;
-                    grad_kept[i - start] = grad;
+                    const REAL direction = SIGN(beta1 * m + one_minus_beta1 * grad);  // lion.opt:17
+                    param = param - lr * direction;  // lion.opt:17
+                    m = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
                     m_kept[i - start] = m;
-                    const REAL m_largest_next = ABS(m_new);
-                    m_largest_part = MAX_NUMBER(m_largest_next, m_largest_part);
-                    m_largest_lost |= m_largest_next != m_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD m_largest_next = WORD_OF(ABS(m));
+                    m_largest_part = LARGER(m_largest_next, m_largest_part);
                 }
-                m_largest_total = maximum(m_largest_total, m_largest_lost ? NAN : m_largest_part);
+                m_largest = REAL_OF(m_largest_part);
             }
-            const REAL m_largest = (REAL)m_largest_total;
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-37), m_largest, R(0)), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(1) / m_scale, R(0));
+            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, R(0)), R(NAN));
+            const REAL m_per_scale = WHERE(m_scale > R(0), limit_1 * (R(1) / m_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                REAL m_new = m_new_kept[i - start];
-                REAL grad = grad_kept[i - start];
                 REAL m = m_kept[i - start];
-                param = one_minus_lr_weight_decay * param;  // lion.opt:21
-                const REAL direction = SIGN(beta1 * m + one_minus_beta1 * grad);  // lion.opt:17
-                param = param - lr * direction;  // lion.opt:17
-                const REAL factor = m_per_scale * m_new;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int m_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                const REAL factor = m_per_scale * m;
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int m_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 m_at[i] = (uint8_t)(int32_t)(m_code_1);
             }
             m_scale_at[block] = m_scale;
@@ -542,31 +595,74 @@ def lion8bit_2_torch(
     param = param - lr * direction  # lion.opt:17
     m = beta2 * m + one_minus_beta2 * grad  # lion.opt:18
     m_largest = reduce(torch.abs(m), "amax", "chunks", 256)
-    m_scale_term = torch.where(m_largest > 1e-37, m_largest, 0.0)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
     m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
-    m_per_scale = torch.where(m_scale > 0.0, 1.0 / m_scale, 0.0)
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
     factor = spread(m_per_scale, "chunks", 256, like=param) * m
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    m_code_1_term_3 = torch.maximum(least_factor, 177.77777777777777 * factor + -49.15277777777777)
-    m_code_1_term_2 = m_code_1_term_3 - 0.5
-    m_code_1_term = torch.copysign(m_code_1_term_2, factor)
-    m_code_1 = byte_of(m_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    m_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, m_code_1, m_scale
+
+
+def lion8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of m stand for."""
+    term = (m_code) - 127.0
+    abs_term = torch.abs(term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    m_term_2 = torch.clamp(torch.maximum(0.0140625 * abs_term + -0.79296875, most_term), max=1.0)
+    m_term = torch.copysign(m_term_2, term)
+    m = spread(m_scale, "chunks", 256, like=m_code) * m_term
+    return (m,)
+
+
+def lion8bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of m."""
+    m_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    m_scale_term = torch.where(m_largest > 1e-33, m_largest, 0.0)
+    m_scale = torch.where(m_largest < 8.507059173023462e37, m_scale_term, float("nan"))
+    m_per_scale = torch.where(m_scale > 0.0, 1.0 * (1.0 / m_scale), 0.0)
+    factor = spread(m_per_scale, "chunks", 256, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    m_code = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
+    return m_code, m_scale
 
 
 class Lion8bit(CompiledOptimizer):
@@ -641,6 +737,17 @@ class Lion8bit(CompiledOptimizer):
                     torch=lion8bit_2_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "m",
+            streams=(
+                Stream("m", dtype="uint8", initial=127.0),
+                Stream("m_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=lion8bit_decode_m,
+            encode=lion8bit_encode_m,
         ),
     )
     values, totals, partials = 0, 0, 0

@@ -269,7 +269,7 @@ def lionk_3_tile(
     lr,
     beta2,
     one_minus_beta2,
-    maximum_x_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -284,7 +284,7 @@ def lionk_3_tile(
     param = one_minus_lr_weight_decay * param  # lionk.opt:41
     grad = grad_scale * grad
     x = beta1 * m + one_minus_beta1 * grad  # lionk.opt:22
-    direction = x / maximum_x_square_sum  # lionk.opt:27
+    direction = factor * x  # lionk.opt:27
     param = param - lr * direction  # lionk.opt:25
     m = beta2 * m + one_minus_beta2 * grad  # lionk.opt:23
     tl.store(param_at + index, param, mask=inside)
@@ -325,10 +325,11 @@ def lionk_3(
     beta2 = tl.load(numbers + 5).to(REAL)
     one_minus_beta2 = tl.load(numbers + 6).to(REAL)
     x_square_sum = tl.load(values + tensor).to(REAL)
-    maximum_x_square_sum_term = tl.sqrt(x_square_sum)
-    maximum_x_square_sum = tl.maximum(
-        maximum_x_square_sum_term, tl.full((), 1e-12, REAL), propagate_nan=tl.PropagateNan.ALL
+    factor_term_2 = tl.sqrt(x_square_sum)
+    factor_term = tl.maximum(
+        factor_term_2, tl.full((), 1e-12, REAL), propagate_nan=tl.PropagateNan.ALL
     )
+    factor = 1.0 / factor_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         lionk_3_tile(
@@ -344,7 +345,7 @@ def lionk_3(
             lr,
             beta2,
             one_minus_beta2,
-            maximum_x_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -362,7 +363,7 @@ def lionk_3(
             lr,
             beta2,
             one_minus_beta2,
-            maximum_x_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -487,7 +488,7 @@ def lionk_5_tile(
     param = one_minus_lr_weight_decay * param  # lionk.opt:41
     grad = grad_scale * grad
     x = beta1 * m + one_minus_beta1 * grad  # lionk.opt:22
-    direction = sign(x) * power(tl.abs(x), p_minus_one) / pow_total_  # lionk.opt:30
+    direction = sign(x) / pow_total_ * power(tl.abs(x), p_minus_one)  # lionk.opt:30
     param = param - lr * direction  # lionk.opt:25
     m = beta2 * m + one_minus_beta2 * grad  # lionk.opt:23
     tl.store(param_at + index, param, mask=inside)
@@ -525,8 +526,8 @@ def lionk_5(
     grad_scale = tl.load(numbers + 2).to(REAL)
     one_minus_lr_weight_decay = tl.load(numbers + 4).to(REAL)
     lr = tl.load(numbers + 5).to(REAL)
-    p_minus_one = tl.load(numbers + 6).to(REAL)
-    one_minus_inverse_p = tl.load(numbers + 7).to(REAL)
+    one_minus_inverse_p = tl.load(numbers + 6).to(REAL)
+    p_minus_one = tl.load(numbers + 7).to(REAL)
     beta2 = tl.load(numbers + 8).to(REAL)
     one_minus_beta2 = tl.load(numbers + 9).to(REAL)
     sum_ = tl.load(values + tensor).to(REAL)
@@ -1088,12 +1089,17 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL POW(REAL x, REAL y) { return sizeof(REAL) == 8 ? pow(x, y) : powf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -1103,14 +1109,13 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline REAL MINIMUM(REAL a, REAL b) { return WHERE(a != a, a, MIN_NUMBER(a, b)); }
 static inline REAL CLAMP(REAL x, REAL low, REAL high) { return MINIMUM(MAXIMUM(x, low), high); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1229,6 +1234,7 @@ void lionk_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
+        const REAL limit_1eminus_12 = HIDDEN(R(1e-12));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[3];
         const REAL lr = (REAL)numbers[4];
         const REAL beta1 = (REAL)numbers[0];
@@ -1237,7 +1243,7 @@ void lionk_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         const REAL beta2 = (REAL)numbers[5];
         const REAL one_minus_beta2 = (REAL)numbers[6];
         const REAL x_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL maximum_x_square_sum = MAXIMUM(SQRT(x_square_sum), R(1e-12));
+        const REAL factor = R(1) / MAX_NUMBER(limit_1eminus_12, SQRT(x_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -1246,7 +1252,7 @@ void lionk_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             param = one_minus_lr_weight_decay * param;  // lionk.opt:41
             grad = grad_scale * grad;
             const REAL x = beta1 * m + one_minus_beta1 * grad;  // lionk.opt:22
-            const REAL direction = x / maximum_x_square_sum;  // lionk.opt:27
+            const REAL direction = factor * x;  // lionk.opt:27
             param = param - lr * direction;  // lionk.opt:25
             m = beta2 * m + one_minus_beta2 * grad;  // lionk.opt:23
             param_at[i] = STORE(PARAM, param);
@@ -1311,17 +1317,18 @@ void lionk_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
+        const REAL limit_1eminus_30 = HIDDEN(R(1e-30));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[4];
         const REAL lr = (REAL)numbers[5];
         const REAL beta1 = (REAL)numbers[0];
         const REAL one_minus_beta1 = (REAL)numbers[1];
         const REAL grad_scale = (REAL)numbers[2];
-        const REAL p_minus_one = (REAL)numbers[6];
-        const REAL one_minus_inverse_p = (REAL)numbers[7];
+        const REAL one_minus_inverse_p = (REAL)numbers[6];
+        const REAL p_minus_one = (REAL)numbers[7];
         const REAL beta2 = (REAL)numbers[8];
         const REAL one_minus_beta2 = (REAL)numbers[9];
         const REAL sum_ = (REAL)values[VALUES * tensor + 0];
-        const REAL total = MAXIMUM(sum_, R(1e-30));  // lionk.opt:29
+        const REAL total = MAX_NUMBER(limit_1eminus_30, sum_);  // lionk.opt:29
         const REAL pow_total_ = POW(total, one_minus_inverse_p);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -1331,7 +1338,7 @@ void lionk_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const
             param = one_minus_lr_weight_decay * param;  // lionk.opt:41
             grad = grad_scale * grad;
             const REAL x = beta1 * m + one_minus_beta1 * grad;  // lionk.opt:22
-            const REAL direction = SIGN(x) * POW(ABS(x), p_minus_one) / pow_total_;  // lionk.opt:30
+            const REAL direction = SIGN(x) / pow_total_ * POW(ABS(x), p_minus_one);  // lionk.opt:30
             param = param - lr * direction;  // lionk.opt:25
             m = beta2 * m + one_minus_beta2 * grad;  // lionk.opt:23
             param_at[i] = STORE(PARAM, param);
@@ -1353,6 +1360,7 @@ void lionk_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const
         PARAM *restrict param_at = (PARAM *)address[0];
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
+        const REAL limit_1eminus_12 = HIDDEN(R(1e-12));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL beta1 = (REAL)numbers[2];
@@ -1379,7 +1387,7 @@ void lionk_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const
                 x_square_sum_total += x_square_sum_part;
             }
             const REAL x_square_sum = (REAL)x_square_sum_total;
-            const REAL maximum_x_square_sum = MAXIMUM(SQRT(x_square_sum), R(1e-12));
+            const REAL maximum_x_square_sum = MAX_NUMBER(limit_1eminus_12, SQRT(x_square_sum));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
@@ -1563,7 +1571,7 @@ def lionk_3_torch(
     param = one_minus_lr_weight_decay * param  # lionk.opt:41
     grad = grad_scale * grad
     x = beta1 * m + one_minus_beta1 * grad  # lionk.opt:22
-    direction = x / torch.clamp(torch.sqrt(x_square_sum), min=1e-12)  # lionk.opt:27
+    direction = 1.0 / torch.clamp(torch.sqrt(x_square_sum), min=1e-12) * x  # lionk.opt:27
     param = param - lr * direction  # lionk.opt:25
     m = beta2 * m + one_minus_beta2 * grad  # lionk.opt:23
     return param, m
@@ -1593,8 +1601,8 @@ def lionk_5_torch(
     grad_scale: float,
     one_minus_lr_weight_decay: float,
     lr: float,
-    p_minus_one: float,
     one_minus_inverse_p: float,
+    p_minus_one: float,
     beta2: float,
     one_minus_beta2: float,
     sum_: Tensor,
@@ -1604,8 +1612,8 @@ def lionk_5_torch(
     grad = grad_scale * grad
     x = beta1 * m + one_minus_beta1 * grad  # lionk.opt:22
     total = torch.clamp(sum_, min=1e-30)  # lionk.opt:29
-    direction_term = torch.where(x != x, x, torch.sign(x)) * torch.pow(torch.abs(x), p_minus_one)
-    direction = direction_term / torch.pow(total, one_minus_inverse_p)  # lionk.opt:30
+    direction_term = torch.where(x != x, x, torch.sign(x)) / torch.pow(total, one_minus_inverse_p)
+    direction = direction_term * torch.pow(torch.abs(x), p_minus_one)  # lionk.opt:30
     param = param - lr * direction  # lionk.opt:25
     m = beta2 * m + one_minus_beta2 * grad  # lionk.opt:23
     return param, m
@@ -1996,8 +2004,8 @@ class LionK(CompiledOptimizer):
                     p,
                     1 - lr * weight_decay,
                     lr,
-                    p - 1,
                     1 - 1 / p,
+                    p - 1,
                     beta2,
                     1 - beta2,
                 ),

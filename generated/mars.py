@@ -300,7 +300,7 @@ def mars_3_tile(
     beta2_2,
     one_minus_beta2_2,
     eps,
-    maximum_c_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -317,7 +317,7 @@ def mars_3_tile(
     param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
     c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
-    c = c / maximum_c_square_sum  # mars.opt:43
+    c = factor * c  # mars.opt:43
     m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:45
     v = beta2_2 * v + one_minus_beta2_2 * c * c  # mars.opt:46
     # mars.opt:47
@@ -371,7 +371,7 @@ def mars_3(
     one_minus_beta2_2 = tl.load(numbers + 9).to(REAL)
     eps = tl.load(numbers + 10).to(REAL)
     c_square_sum = tl.load(values + tensor).to(REAL)
-    maximum_c_square_sum = tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         mars_3_tile(
@@ -393,7 +393,7 @@ def mars_3(
             beta2_2,
             one_minus_beta2_2,
             eps,
-            maximum_c_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -417,7 +417,7 @@ def mars_3(
             beta2_2,
             one_minus_beta2_2,
             eps,
-            maximum_c_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -569,23 +569,14 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
-#define WORD_OF_f32 uint32_t
-#define WORD_OF_f64 uint64_t
-#define WORD JOIN(WORD_OF_, REAL)
-static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
-{
-    WORD x, y;
-    memcpy(&x, &a, sizeof x);
-    memcpy(&y, &b, sizeof y);
-    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
-    memcpy(&a, &x, sizeof a);
-    return a;
-}
-static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -713,6 +704,7 @@ void mars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
         REAL *restrict previous_at = (REAL *)address[4];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[2];
         const REAL lr_2 = (REAL)numbers[3];
         const REAL inverse_correction_beta1_2 = (REAL)numbers[4];
@@ -725,7 +717,7 @@ void mars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
         const REAL one_minus_beta2_2 = (REAL)numbers[9];
         const REAL eps = (REAL)numbers[10];
         const REAL c_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL maximum_c_square_sum = MAXIMUM(SQRT(c_square_sum), R(1));
+        const REAL factor = limit_1 / MAX_NUMBER(limit_1, SQRT(c_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -736,7 +728,7 @@ void mars_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:50
             grad = grad_scale * grad;
             REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
-            c = c / maximum_c_square_sum;  // mars.opt:43
+            c = factor * c;  // mars.opt:43
             m = beta1_2 * m + one_minus_beta1_2 * c;  // mars.opt:45
             v = beta2_2 * v + one_minus_beta2_2 * c * c;  // mars.opt:46
             const REAL direction = inverse_correction_beta1_2 * m / (SQRT(inverse_correction_beta2_2 * v) + eps);  // mars.opt:47
@@ -856,7 +848,7 @@ def mars_3_torch(
     param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:50
     grad = grad_scale * grad
     c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
-    c = c / torch.clamp(torch.sqrt(c_square_sum), min=1.0)  # mars.opt:43
+    c = 1.0 / torch.clamp(torch.sqrt(c_square_sum), min=1.0) * c  # mars.opt:43
     m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:45
     v = beta2_2 * v + one_minus_beta2_2 * c * c  # mars.opt:46
     # mars.opt:47

@@ -267,7 +267,7 @@ def marslion_3_tile(
     lr_2,
     beta1_2,
     one_minus_beta1_2,
-    maximum_c_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -283,7 +283,7 @@ def marslion_3_tile(
     param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
     c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
-    c = c / maximum_c_square_sum  # mars.opt:79
+    c = factor * c  # mars.opt:79
     m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:81
     direction = sign(m)  # mars.opt:82
     param = param - lr_2 * direction  # mars.opt:82
@@ -327,7 +327,7 @@ def marslion_3(
     beta1_2 = tl.load(numbers + 4).to(REAL)
     one_minus_beta1_2 = tl.load(numbers + 5).to(REAL)
     c_square_sum = tl.load(values + tensor).to(REAL)
-    maximum_c_square_sum = tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / tl.maximum(tl.sqrt(c_square_sum), 1.0, propagate_nan=tl.PropagateNan.ALL)
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         marslion_3_tile(
@@ -343,7 +343,7 @@ def marslion_3(
             lr_2,
             beta1_2,
             one_minus_beta1_2,
-            maximum_c_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -361,7 +361,7 @@ def marslion_3(
             lr_2,
             beta1_2,
             one_minus_beta1_2,
-            maximum_c_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -513,10 +513,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -526,11 +531,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -648,6 +651,7 @@ void marslion_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict previous_at = (REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_2_weight_decay_2 = (REAL)numbers[2];
         const REAL lr_2 = (REAL)numbers[3];
         const REAL beta1_2 = (REAL)numbers[4];
@@ -655,7 +659,7 @@ void marslion_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL grad_scale = (REAL)numbers[0];
         const REAL gamma_beta1_2_over_one_minus_beta1_2 = (REAL)numbers[1];
         const REAL c_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL maximum_c_square_sum = MAXIMUM(SQRT(c_square_sum), R(1));
+        const REAL factor = limit_1 / MAX_NUMBER(limit_1, SQRT(c_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -665,7 +669,7 @@ void marslion_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             param = one_minus_lr_2_weight_decay_2 * param;  // mars.opt:89
             grad = grad_scale * grad;
             REAL c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous);  // mars.opt:11
-            c = c / maximum_c_square_sum;  // mars.opt:79
+            c = factor * c;  // mars.opt:79
             m = beta1_2 * m + one_minus_beta1_2 * c;  // mars.opt:81
             const REAL direction = SIGN(m);  // mars.opt:82
             param = param - lr_2 * direction;  // mars.opt:82
@@ -769,7 +773,7 @@ def marslion_3_torch(
     param = one_minus_lr_2_weight_decay_2 * param  # mars.opt:89
     grad = grad_scale * grad
     c = grad + gamma_beta1_2_over_one_minus_beta1_2 * (grad - previous)  # mars.opt:11
-    c = c / torch.clamp(torch.sqrt(c_square_sum), min=1.0)  # mars.opt:79
+    c = 1.0 / torch.clamp(torch.sqrt(c_square_sum), min=1.0) * c  # mars.opt:79
     m = beta1_2 * m + one_minus_beta1_2 * c  # mars.opt:81
     direction = torch.where(m != m, m, torch.sign(m))  # mars.opt:82
     param = param - lr_2 * direction  # mars.opt:82

@@ -35,8 +35,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stepc.runtime import Choice, CompiledOptimizer, Facts, Hyper, Path, Stream, Sweep, kernel
-from stepc.runtime.elementary import binade, byte, copysign, larger
+from stepc.runtime import (
+    Choice,
+    Coded,
+    CompiledOptimizer,
+    Facts,
+    Hyper,
+    Path,
+    Stream,
+    Sweep,
+    kernel,
+)
+from stepc.runtime.codes import dynamic_code, dynamic_value, inverse, quotient
+from stepc.runtime.elementary import larger
 from stepc.runtime.forms import binade_of, byte_of, reduce, spread
 
 if TYPE_CHECKING:
@@ -514,59 +525,28 @@ def rmsprop8bit_5_cell(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     center = tl.load(center_at + index, mask=inside).to(REAL)
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # rmsprop.opt:22
     factor = one_minus_alpha * g
     v = alpha * v + factor * g  # rmsprop.opt:23
     center = alpha * center + factor  # rmsprop.opt:25
-    n = g / (tl.sqrt(v - center * center) + eps)  # rmsprop.opt:26
+    n = quotient(g, tl.sqrt(v - center * center) + eps)  # rmsprop.opt:26
     buffer = momentum * buffer + n  # rmsprop.opt:30
     buffer_largest_lanes = tl.abs(buffer)
     if end is not None:
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # rmsprop.opt:31
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
     tl.store(v_at + index, v, mask=inside)
     tl.store(center_at + index, center, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
 
@@ -685,36 +665,12 @@ def rmsprop8bit_6_cell(
     buffer_code = tl.load(buffer_at + index, mask=inside)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     v_code = tl.load(v_at + index, mask=inside)
-    term = buffer_code.to(REAL) - 127.0
-    abs_term = tl.abs(term)
-    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
-    most_term_2 = tl.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
-    most_term = tl.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
-    most_term_3 = tl.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
-    most_term_2 = tl.maximum(0.0005625000000000001 * abs_term + -0.007718750000000001, most_term_3)
-    most_term = tl.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
-    buffer_term_2 = tl.minimum(tl.maximum(0.0140625 * abs_term + -0.79296875, most_term), 1.0)
-    buffer_term = copysign(buffer_term_2, term)
-    buffer = buffer_scale * buffer_term
+    buffer = buffer_scale * dynamic_value(buffer_code, 7, True)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # rmsprop.opt:22
-    real_v_code = v_code.to(REAL)
-    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
-    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
-    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
-    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
-    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
-    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
-    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
-    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
-    v = v_scale * least_real_v_code
+    v = v_scale * dynamic_value(v_code, 7, False)
     v = alpha * v + one_minus_alpha * g * g  # rmsprop.opt:23
-    n = g / (tl.sqrt(v) + eps)  # rmsprop.opt:28
+    n = quotient(g, tl.sqrt(v) + eps)  # rmsprop.opt:28
     buffer = momentum * buffer + n  # rmsprop.opt:30
     v_largest_lanes = tl.abs(v)
     buffer_largest_lanes = tl.abs(buffer)
@@ -723,61 +679,19 @@ def rmsprop8bit_6_cell(
         buffer_largest_lanes = tl.where(inside, buffer_largest_lanes, float("-inf"))
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
     buffer_largest = tl.reduce(buffer_largest_lanes, 0, larger)
-    v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = tl.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = tl.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
-    buffer_scale_term = tl.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    v_per_scale = tl.where(v_scale > 0.0, 1.0 * inverse(v_scale), 0.0)
+    buffer_scale_term = tl.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale = tl.where(buffer_largest < 8.507059173023462e37, buffer_scale_term, float("nan"))
-    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = tl.where(buffer_scale > 0.0, 1.0 * inverse(buffer_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
     param = param - lr * buffer  # rmsprop.opt:31
-    most_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
-    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
-    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
-    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
-    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
-    least_v_per_scale_term_2 = tl.minimum(least_v_per_scale_term_3, least_v_per_scale)
-    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
-    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
-    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = tl.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, 255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = tl.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte(v_code_1_term, 0)
-    factor = buffer_per_scale * buffer
-    abs_factor = tl.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = tl.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = tl.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = tl.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = tl.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = tl.minimum(least_factor_term_5, least_factor_term)
-    least_factor = tl.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade(least_factor) + -0.25)
-    least_factor_term = tl.minimum(least_factor, least_factor_term_2)
-    least_factor = tl.minimum(least_factor_term, 127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = tl.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte(buffer_code_1_term, 127)
+    v_code = dynamic_code(v_per_scale * v, 7, False)
+    buffer_code = dynamic_code(buffer_per_scale * buffer, 7, True)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(v_at + index, v_code_1, mask=inside)
-    tl.store(buffer_at + index, buffer_code_1, mask=inside)
+    tl.store(v_at + index, v_code, mask=inside)
+    tl.store(buffer_at + index, buffer_code, mask=inside)
     tl.store(v_scale_at + cell, v_scale)
     tl.store(buffer_scale_at + cell, buffer_scale)
 
@@ -897,56 +811,21 @@ def rmsprop8bit_7_cell(
     v_code = tl.load(v_at + index, mask=inside)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # rmsprop.opt:22
-    real_v_code = v_code.to(REAL)
-    most_real_v_code_term = tl.maximum(4.5e-07 * real_v_code + -1.2500000000000002e-07, 0.0)
-    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
-    most_real_v_code = tl.maximum(most_real_v_code_term_2, most_real_v_code_term)
-    most_real_v_code_term_2 = tl.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
-    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
-    most_real_v_code_term = tl.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
-    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
-    most_real_v_code = tl.maximum(most_real_v_code_term_4, most_real_v_code_term)
-    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
-    least_real_v_code_term_2 = tl.maximum(least_real_v_code_term_3, most_real_v_code)
-    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
-    least_real_v_code_term = tl.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
-    least_real_v_code = tl.minimum(least_real_v_code_term, 1.0)
-    v = v_scale * least_real_v_code
+    v = v_scale * dynamic_value(v_code, 7, False)
     v = alpha * v + one_minus_alpha * g * g  # rmsprop.opt:23
     v_largest_lanes = tl.abs(v)
     if end is not None:
         v_largest_lanes = tl.where(inside, v_largest_lanes, float("-inf"))
     v_largest = tl.reduce(v_largest_lanes, 0, larger)
-    v_scale_term = tl.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = tl.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = tl.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = tl.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
+    v_per_scale = tl.where(v_scale > 0.0, 1.0 * inverse(v_scale), 0.0)
     param = tl.load(param_at + index, mask=inside).to(REAL)
-    n = g / (tl.sqrt(v) + eps)  # rmsprop.opt:28
+    n = quotient(g, tl.sqrt(v) + eps)  # rmsprop.opt:28
     param = param - lr * n  # rmsprop.opt:31
-    most_v_per_scale = tl.maximum(v_per_scale * v, 0.0)
-    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
-    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
-    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
-    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
-    least_v_per_scale_term_2 = tl.minimum(least_v_per_scale_term_3, least_v_per_scale)
-    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
-    least_v_per_scale_term = tl.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
-    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
-    least_v_per_scale = tl.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
-    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = tl.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = tl.minimum(least_v_per_scale_term, 255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = tl.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte(v_code_1_term, 0)
+    v_code = dynamic_code(v_per_scale * v, 7, False)
     tl.store(param_at + index, param, mask=inside)
-    tl.store(v_at + index, v_code_1, mask=inside)
+    tl.store(v_at + index, v_code, mask=inside)
     tl.store(v_scale_at + cell, v_scale)
 
 
@@ -1043,12 +922,19 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -1060,11 +946,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
-static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1092,6 +974,72 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
+typedef struct {
+    REAL value[256];
+    uint8_t planes[4][256] __attribute__((aligned(64)));
+} Table;
+static inline void finish_table(Table *table)
+{
+    for (int plane = 0; plane < 4; plane++)
+        for (int code = 0; code < 256; code++)
+            table->planes[plane][code] = (uint8_t)(WORD_OF(table->value[code]) >> 8 * plane);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef uint8_t Bytes __attribute__((vector_size(64), aligned(1), may_alias));
+typedef int8_t Signs __attribute__((vector_size(64)));
+typedef uint16_t Pairs __attribute__((vector_size(64)));
+typedef uint32_t Fours __attribute__((vector_size(64)));
+static inline Bytes look_up_bytes(const uint8_t *plane, Bytes codes)
+{
+    const Bytes *part = (const Bytes *)plane, upper = (Bytes)((Signs)codes < 0);
+    const Bytes low = __builtin_shuffle(part[0], part[1], codes);
+    const Bytes high = __builtin_shuffle(part[2], part[3], codes);
+    return (low & ~upper) | (high & upper);
+}
+/* The i-th of 16 bytes (8 pairs) of each vector side by side, in every quarter of 128 bits. */
+static inline Pairs weave_bytes(Bytes a, Bytes b, int upper)
+{
+    Bytes order;
+    for (int i = 0; i < 64; i++)
+        order[i] = (uint8_t)(i / 16 * 16 + i % 16 / 2 + 8 * upper + i % 2 * 64);
+    return (Pairs)__builtin_shuffle(a, b, order);
+}
+static inline Bytes weave_pairs(Pairs a, Pairs b, int upper)
+{
+    Pairs order;
+    for (int i = 0; i < 32; i++)
+        order[i] = (uint16_t)(i / 8 * 8 + i % 8 / 2 + 4 * upper + i % 2 * 32);
+    return (Bytes)__builtin_shuffle(a, b, order);
+}
+static inline int64_t look_up_most(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    const Fours quarters = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Bytes here = (Bytes)__builtin_shuffle((Fours)*(const Bytes *)(codes + i), quarters);
+        const Bytes a = look_up_bytes(table->planes[0], here);
+        const Bytes b = look_up_bytes(table->planes[1], here);
+        const Bytes c = look_up_bytes(table->planes[2], here);
+        const Bytes d = look_up_bytes(table->planes[3], here);
+        Bytes *found = (Bytes *)(values + i);
+        for (int upper = 0; upper < 2; upper++)
+            for (int half = 0; half < 2; half++)
+                found[2 * upper + half] =
+                    weave_pairs(weave_bytes(a, b, upper), weave_bytes(c, d, upper), half);
+    }
+    return i;
+}
+#else
+#define look_up_most(values, codes, count, table) 0
+#endif
+static inline void look_up(
+    REAL *restrict values, const uint8_t *restrict codes, int64_t count, const Table *table)
+{
+    for (int64_t i = look_up_most(values, codes, count, table); i < count; i++)
+        values[i] = table->value[codes[i]];
+}
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
@@ -1260,6 +1208,18 @@ void rmsprop8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
 /* One pass over chunks: reads param, grad, v, center, buffer, buffer_scale; writes param, v, center, buffer, buffer_scale */
 void rmsprop8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1273,6 +1233,8 @@ void rmsprop8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers,
         REAL *restrict center_at = (REAL *)address[3];
         uint8_t *restrict buffer_at = (uint8_t *)address[4];
         f32 *restrict buffer_scale_at = (f32 *)address[5];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[1];
         const REAL grad_scale = (REAL)numbers[2];
@@ -1284,26 +1246,21 @@ void rmsprop8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers,
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
             REAL buffer_kept[256];
-            REAL center_kept[256];
-            REAL v_kept[256];
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL buffer_largest;
             {
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
-                    const int buffer_code = buffer_at[i];
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     REAL v = v_at[i];
                     REAL center = center_at[i];
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    REAL buffer = buffer_scale * buffer_ratio;
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // rmsprop.opt:22
                     REAL factor = one_minus_alpha * g;
@@ -1311,35 +1268,28 @@ void rmsprop8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers,
                     center = alpha * center + factor;  // rmsprop.opt:25
                     const REAL n = g / (SQRT(v - center * center) + eps);  // rmsprop.opt:26
                     buffer = momentum * buffer + n;  // rmsprop.opt:30
+                    param = param - lr * buffer;  // rmsprop.opt:31
                     buffer_kept[i - start] = buffer;
-                    center_kept[i - start] = center;
-                    v_kept[i - start] = v;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    v_at[i] = v;
+                    center_at[i] = center;
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, R(0)), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_kept[i - start];
-                REAL center = center_kept[i - start];
-                REAL v = v_kept[i - start];
-                param = param - lr * buffer;  // rmsprop.opt:31
                 REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
-                v_at[i] = v;
-                center_at[i] = center;
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             buffer_scale_at[block] = buffer_scale;
@@ -1350,6 +1300,28 @@ void rmsprop8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers,
 /* One pass over chunks: reads param, grad, v, v_scale, buffer, buffer_scale; writes param, v, v_scale, buffer, buffer_scale */
 void rmsprop8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_1 = HIDDEN(R(1));
+    const REAL limit_0 = HIDDEN(R(0));
+    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
+    Table buffer_ratio_table;
+    #pragma omp simd
+    for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
+        const REAL term = R(buffer_code) - R(127);
+        const REAL abs_term = ABS(term);
+        REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
+        most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
+        buffer_ratio_table.value[buffer_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
+    }
+    finish_table(&buffer_ratio_table);
+    Table v_ratio_table;
+    #pragma omp simd
+    for (int v_code = 0; v_code < 256; v_code++) {
+        const REAL real_v_code = R(v_code);
+        REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), limit_0));
+        most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+        v_ratio_table.value[v_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), limit_1);
+    }
+    finish_table(&v_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1363,6 +1335,9 @@ void rmsprop8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers,
         f32 *restrict v_scale_at = (f32 *)address[3];
         uint8_t *restrict buffer_at = (uint8_t *)address[4];
         f32 *restrict buffer_scale_at = (f32 *)address[5];
+        const REAL limit_1 = HIDDEN(R(1));
+        const REAL limit_0 = HIDDEN(R(0));
+        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL lr = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[1];
         const REAL grad_scale = (REAL)numbers[2];
@@ -1374,77 +1349,69 @@ void rmsprop8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers,
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL buffer_scale = buffer_scale_at[block];
-            REAL v_scale = v_scale_at[block];
             REAL buffer_kept[256];
             REAL v_kept[256];
-            double v_largest_total = -INFINITY;
-            double buffer_largest_total = -INFINITY;
+            REAL buffer_ratio_kept[256];
+            look_up(buffer_ratio_kept, buffer_at + start, last - start, &buffer_ratio_table);
+            REAL v_ratio_kept[256];
+            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
+            REAL buffer_scale = buffer_scale_at[block];
+            REAL v_scale = v_scale_at[block];
+            REAL v_largest;
+            REAL buffer_largest;
             {
-                REAL v_largest_part = -INFINITY;
-                int v_largest_lost = 0;
-                REAL buffer_largest_part = -INFINITY;
-                int buffer_largest_lost = 0;
-                #pragma omp simd reduction(max : v_largest_part) reduction(| : v_largest_lost) reduction(max : buffer_largest_part) reduction(| : buffer_largest_lost)
+                WORD v_largest_part = 0;
+                WORD buffer_largest_part = 0;
+                #pragma omp simd reduction(max : v_largest_part) reduction(max : buffer_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
-                    const int buffer_code = buffer_at[i];
+                    const REAL buffer_ratio = buffer_ratio_kept[i - start];
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_at[i];
-                    const REAL term = R(buffer_code) - R(127);
-                    const REAL abs_term = ABS(term);
-                    REAL most_term = MAX_NUMBER(R(2.25e-05) * abs_term + R(-6.875e-05), MAX_NUMBER(R(4.5e-06) * abs_term + R(-5.750000000000001e-06), R(5.499999999999999e-07) * abs_term));
-                    most_term = MAX_NUMBER(R(0.0028125000000000003) * abs_term + R(-0.07859375000000002), MAX_NUMBER(R(0.0005625000000000001) * abs_term + R(-0.007718750000000001), MAX_NUMBER(R(0.00011250000000000001) * abs_term + R(-0.00074375), most_term)));
-                    REAL buffer = buffer_scale * COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), R(1)), term);
+                    const REAL v_ratio = v_ratio_kept[i - start];
+                    REAL buffer = buffer_scale * buffer_ratio;
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // rmsprop.opt:22
-                    const REAL real_v_code = R(v_code);
-                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
-                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
-                    REAL v = v_scale * least_real_v_code;
+                    REAL v = v_scale * v_ratio;
                     v = alpha * v + one_minus_alpha * g * g;  // rmsprop.opt:23
                     const REAL n = g / (SQRT(v) + eps);  // rmsprop.opt:28
                     buffer = momentum * buffer + n;  // rmsprop.opt:30
+                    param = param - lr * buffer;  // rmsprop.opt:31
                     buffer_kept[i - start] = buffer;
                     v_kept[i - start] = v;
-                    const REAL v_largest_next = ABS(v);
-                    v_largest_part = MAX_NUMBER(v_largest_next, v_largest_part);
-                    v_largest_lost |= v_largest_next != v_largest_next;
-                    const REAL buffer_largest_next = ABS(buffer);
-                    buffer_largest_part = MAX_NUMBER(buffer_largest_next, buffer_largest_part);
-                    buffer_largest_lost |= buffer_largest_next != buffer_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD v_largest_next = WORD_OF(ABS(v));
+                    v_largest_part = LARGER(v_largest_next, v_largest_part);
+                    const WORD buffer_largest_next = WORD_OF(ABS(buffer));
+                    buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                 }
-                v_largest_total = maximum(v_largest_total, v_largest_lost ? NAN : v_largest_part);
-                buffer_largest_total = maximum(buffer_largest_total, buffer_largest_lost ? NAN : buffer_largest_part);
+                v_largest = REAL_OF(v_largest_part);
+                buffer_largest = REAL_OF(buffer_largest_part);
             }
-            const REAL v_largest = (REAL)v_largest_total;
-            const REAL buffer_largest = (REAL)buffer_largest_total;
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(1) / v_scale, R(0));
-            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-37), buffer_largest, R(0)), R(NAN));
-            const REAL buffer_per_scale = WHERE(buffer_scale > R(0), R(1) / buffer_scale, R(0));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
+            const REAL v_per_scale = WHERE(v_scale > limit_0, limit_1 * (R(1) / v_scale), limit_0);
+            buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), WHERE(buffer_largest > R(1e-33), buffer_largest, limit_0), R(NAN));
+            const REAL buffer_per_scale = WHERE(buffer_scale > limit_0, limit_1 * (R(1) / buffer_scale), limit_0);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
-                REAL buffer = buffer_kept[i - start];
                 REAL v = v_kept[i - start];
-                param = param - lr * buffer;  // rmsprop.opt:31
-                const REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
+                REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, limit_0);
                 REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
                 least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
                 least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
-                least_v_per_scale = MIN_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(255.875));
-                const int v_code_1 = BYTE(MAX_NUMBER(least_v_per_scale, R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
-                const REAL factor = buffer_per_scale * buffer;
-                const REAL abs_factor = ABS(factor);
-                REAL least_factor = MIN_NUMBER(R(44444.444444444445) * abs_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * abs_factor + R(1.7777777777777777), R(1103448.2758620689) * abs_factor + R(0.8965517241379313)));
-                least_factor = MIN_NUMBER(R(355.5555555555555) * abs_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * abs_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * abs_factor + R(7.111111111111111), least_factor)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * abs_factor + R(56.888888888888886), least_factor);
-                least_factor = MIN_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(127.875));
-                const int buffer_code_1 = BYTE(COPYSIGN(MAX_NUMBER(least_factor, R(177.77777777777777) * factor + R(-49.15277777777777)) - R(0.5), factor), 127);
-                param_at[i] = STORE(PARAM, param);
+                most_v_per_scale = MAX_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554));
+                const int v_code_1 = BYTE(most_v_per_scale - R(1.5), 0);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
+            }
+            #pragma omp simd
+            for (int64_t i = first; i < last; i++) {
+                REAL buffer = buffer_kept[i - start];
+                const REAL factor = buffer_per_scale * buffer;
+                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
+                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
+                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
+                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
+                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
+                const int buffer_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
                 buffer_at[i] = (uint8_t)(int32_t)(buffer_code_1);
             }
             v_scale_at[block] = v_scale;
@@ -1456,6 +1423,17 @@ void rmsprop8bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers,
 /* One pass over chunks: reads param, grad, v, v_scale; writes param, v, v_scale */
 void rmsprop8bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    const REAL limit_0 = HIDDEN(R(0));
+    const REAL limit_1 = HIDDEN(R(1));
+    Table v_ratio_table;
+    #pragma omp simd
+    for (int v_code = 0; v_code < 256; v_code++) {
+        const REAL real_v_code = R(v_code);
+        REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), limit_0));
+        most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
+        v_ratio_table.value[v_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), limit_1);
+    }
+    finish_table(&v_ratio_table);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -1467,6 +1445,8 @@ void rmsprop8bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict v_at = (uint8_t *)address[2];
         f32 *restrict v_scale_at = (f32 *)address[3];
+        const REAL limit_0 = HIDDEN(R(0));
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -1477,51 +1457,42 @@ void rmsprop8bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers,
         for (int64_t block = begin; block < end; block++) {
             const int64_t start = block * length;
             const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL v_scale = v_scale_at[block];
             REAL v_kept[256];
-            REAL g_kept[256];
-            double v_largest_total = -INFINITY;
+            REAL v_ratio_kept[256];
+            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
+            REAL v_scale = v_scale_at[block];
+            REAL v_largest;
             {
-                REAL v_largest_part = -INFINITY;
-                int v_largest_lost = 0;
-                #pragma omp simd reduction(max : v_largest_part) reduction(| : v_largest_lost)
+                WORD v_largest_part = 0;
+                #pragma omp simd reduction(max : v_largest_part)
                 for (int64_t i = first; i < last; i++) {
                     REAL param = LOAD(PARAM, param_at[i]);
                     REAL grad = LOAD(GRAD, grad_at[i]);
-                    const int v_code = v_at[i];
+                    const REAL v_ratio = v_ratio_kept[i - start];
                     grad = grad_scale * grad;
                     const REAL g = grad + weight_decay * param;  // rmsprop.opt:22
-                    const REAL real_v_code = R(v_code);
-                    REAL most_real_v_code = MAX_NUMBER(R(2.25e-06) * real_v_code + R(-4.625000000000001e-06), MAX_NUMBER(R(4.5e-07) * real_v_code + R(-1.2500000000000002e-07), R(0)));
-                    most_real_v_code = MAX_NUMBER(R(0.00028125000000000003) * real_v_code + R(-0.007578125), MAX_NUMBER(R(5.6250000000000005e-05) * real_v_code + R(-0.0007156250000000001), MAX_NUMBER(R(1.125e-05) * real_v_code + R(-6.3125e-05), most_real_v_code)));
-                    const REAL least_real_v_code = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), R(1));
-                    REAL v = v_scale * least_real_v_code;
+                    REAL v = v_scale * v_ratio;
                     v = alpha * v + one_minus_alpha * g * g;  // rmsprop.opt:23
+                    const REAL n = g / (SQRT(v) + eps);  // rmsprop.opt:28
+                    param = param - lr * n;  // rmsprop.opt:31
                     v_kept[i - start] = v;
-                    g_kept[i - start] = g;
-                    const REAL v_largest_next = ABS(v);
-                    v_largest_part = MAX_NUMBER(v_largest_next, v_largest_part);
-                    v_largest_lost |= v_largest_next != v_largest_next;
+                    param_at[i] = STORE(PARAM, param);
+                    const WORD v_largest_next = WORD_OF(ABS(v));
+                    v_largest_part = LARGER(v_largest_next, v_largest_part);
                 }
-                v_largest_total = maximum(v_largest_total, v_largest_lost ? NAN : v_largest_part);
+                v_largest = REAL_OF(v_largest_part);
             }
-            const REAL v_largest = (REAL)v_largest_total;
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-37), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(1) / v_scale, R(0));
+            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
+            const REAL v_per_scale = WHERE(v_scale > limit_0, limit_1 * (R(1) / v_scale), limit_0);
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
-                REAL param = LOAD(PARAM, param_at[i]);
                 REAL v = v_kept[i - start];
-                REAL g = g_kept[i - start];
-                const REAL n = g / (SQRT(v) + eps);  // rmsprop.opt:28
-                param = param - lr * n;  // rmsprop.opt:31
-                const REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, R(0));
+                REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, limit_0);
                 REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
                 least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
                 least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
-                least_v_per_scale = MIN_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(255.875));
-                const int v_code_1 = BYTE(MAX_NUMBER(least_v_per_scale, R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554)) - R(1.5), 0);
-                param_at[i] = STORE(PARAM, param);
+                most_v_per_scale = MAX_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554));
+                const int v_code_1 = BYTE(most_v_per_scale - R(1.5), 0);
                 v_at[i] = (uint8_t)(int32_t)(v_code_1);
             }
             v_scale_at[block] = v_scale;
@@ -1661,32 +1632,29 @@ def rmsprop8bit_5_torch(
     buffer = momentum * buffer + n  # rmsprop.opt:30
     param = param - lr * buffer  # rmsprop.opt:31
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, v, center, buffer_code_1, buffer_scale
 
 
@@ -1741,9 +1709,9 @@ def rmsprop8bit_6_torch(
     buffer = momentum * buffer + n  # rmsprop.opt:30
     param = param - lr * buffer  # rmsprop.opt:31
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
-    v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = torch.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
+    v_per_scale = torch.where(v_scale > 0.0, 1.0 * (1.0 / v_scale), 0.0)
     most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=param) * v, min=0.0)
     least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
     least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
@@ -1758,41 +1726,36 @@ def rmsprop8bit_6_torch(
     least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
     least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
     least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = torch.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = torch.clamp(least_v_per_scale_term, max=255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = torch.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte_of(v_code_1_term, 0)
+    most_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    most_v_per_scale_term_2 = 1.25 * least_v_per_scale + most_v_per_scale_term_3
+    most_v_per_scale_term = torch.minimum(least_v_per_scale, most_v_per_scale_term_2)
+    most_v_per_scale_term_4 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    most_v_per_scale = torch.maximum(most_v_per_scale_term, most_v_per_scale_term_4)
+    v_code_1 = byte_of(most_v_per_scale - 1.5, 0)
     buffer_largest = reduce(torch.abs(buffer), "amax", "chunks", 256)
-    buffer_scale_term = torch.where(buffer_largest > 1e-37, buffer_largest, 0.0)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
     buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
     buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
-    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 / buffer_scale, 0.0)
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
     factor = spread(buffer_per_scale, "chunks", 256, like=param) * buffer
-    abs_factor = torch.abs(factor)
-    least_factor_term_2 = 222222.22222222222 * abs_factor + 1.7777777777777777
-    least_factor_term_3 = 1103448.2758620689 * abs_factor + 0.8965517241379313
-    least_factor_term = torch.minimum(least_factor_term_2, least_factor_term_3)
-    least_factor_term_4 = 44444.444444444445 * abs_factor + 3.5555555555555554
-    least_factor = torch.minimum(least_factor_term_4, least_factor_term)
-    least_factor_term_3 = 8888.888888888889 * abs_factor + 7.111111111111111
-    least_factor_term_2 = torch.minimum(least_factor_term_3, least_factor)
-    least_factor_term_4 = 1777.7777777777776 * abs_factor + 14.222222222222221
-    least_factor_term = torch.minimum(least_factor_term_4, least_factor_term_2)
-    least_factor_term_5 = 355.5555555555555 * abs_factor + 28.444444444444443
-    least_factor = torch.minimum(least_factor_term_5, least_factor_term)
-    least_factor = torch.minimum(71.11111111111111 * abs_factor + 56.888888888888886, least_factor)
-    least_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
-    least_factor_term = torch.minimum(least_factor, least_factor_term_2)
-    least_factor = torch.clamp(least_factor_term, max=127.875)
-    buffer_code_1_term_4 = 177.77777777777777 * factor + -49.15277777777777
-    buffer_code_1_term_3 = torch.maximum(least_factor, buffer_code_1_term_4)
-    buffer_code_1_term_2 = buffer_code_1_term_3 - 0.5
-    buffer_code_1_term = torch.copysign(buffer_code_1_term_2, factor)
-    buffer_code_1 = byte_of(buffer_code_1_term, 127)
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code_1 = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
     return param, v_code_1, v_scale, buffer_code_1, buffer_scale
 
 
@@ -1830,9 +1793,9 @@ def rmsprop8bit_7_torch(
     n = g / (torch.sqrt(v) + eps)  # rmsprop.opt:28
     param = param - lr * n  # rmsprop.opt:31
     v_largest = reduce(torch.abs(v), "amax", "chunks", 256)
-    v_scale_term = torch.where(v_largest > 1e-37, v_largest, 0.0)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
     v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
-    v_per_scale = torch.where(v_scale > 0.0, 1.0 / v_scale, 0.0)
+    v_per_scale = torch.where(v_scale > 0.0, 1.0 * (1.0 / v_scale), 0.0)
     most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=param) * v, min=0.0)
     least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
     least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
@@ -1847,15 +1810,109 @@ def rmsprop8bit_7_torch(
     least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
     least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
     least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
-    least_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
-    least_v_per_scale_term_2 = 1.25 * least_v_per_scale + least_v_per_scale_term_3
-    least_v_per_scale_term = torch.minimum(least_v_per_scale, least_v_per_scale_term_2)
-    least_v_per_scale = torch.clamp(least_v_per_scale_term, max=255.875)
-    v_code_1_term_3 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
-    v_code_1_term_2 = torch.maximum(least_v_per_scale, v_code_1_term_3)
-    v_code_1_term = v_code_1_term_2 - 1.5
-    v_code_1 = byte_of(v_code_1_term, 0)
+    most_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    most_v_per_scale_term_2 = 1.25 * least_v_per_scale + most_v_per_scale_term_3
+    most_v_per_scale_term = torch.minimum(least_v_per_scale, most_v_per_scale_term_2)
+    most_v_per_scale_term_4 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    most_v_per_scale = torch.maximum(most_v_per_scale_term, most_v_per_scale_term_4)
+    v_code_1 = byte_of(most_v_per_scale - 1.5, 0)
     return param, v_code_1, v_scale
+
+
+def rmsprop8bit_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of buffer stand for."""
+    term = (buffer_code) - 127.0
+    abs_term = torch.abs(term)
+    most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
+    most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
+    most_term = torch.maximum(2.25e-05 * abs_term + -6.875e-05, most_term_2)
+    most_term_3 = torch.maximum(0.00011250000000000001 * abs_term + -0.00074375, most_term)
+    most_term_4 = 0.0005625000000000001 * abs_term + -0.007718750000000001
+    most_term_2 = torch.maximum(most_term_4, most_term_3)
+    most_term = torch.maximum(0.0028125000000000003 * abs_term + -0.07859375000000002, most_term_2)
+    buffer_term_3 = torch.maximum(0.0140625 * abs_term + -0.79296875, most_term)
+    buffer_term_2 = torch.clamp(buffer_term_3, max=1.0)
+    buffer_term = torch.copysign(buffer_term_2, term)
+    buffer = spread(buffer_scale, "chunks", 256, like=buffer_code) * buffer_term
+    return (buffer,)
+
+
+def rmsprop8bit_encode_buffer(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of buffer."""
+    buffer_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    buffer_scale_term = torch.where(buffer_largest > 1e-33, buffer_largest, 0.0)
+    buffer_scale_term_2 = buffer_largest < 8.507059173023462e37
+    buffer_scale = torch.where(buffer_scale_term_2, buffer_scale_term, float("nan"))
+    buffer_per_scale = torch.where(buffer_scale > 0.0, 1.0 * (1.0 / buffer_scale), 0.0)
+    factor = spread(buffer_per_scale, "chunks", 256, like=plain) * plain
+    least_factor = torch.clamp(torch.abs(factor), max=0.996484375)
+    least_factor_1_term_2 = 222222.22222222222 * least_factor + 1.7777777777777777
+    least_factor_1_term_3 = 1103448.2758620689 * least_factor + 0.8965517241379313
+    least_factor_1_term = torch.minimum(least_factor_1_term_2, least_factor_1_term_3)
+    least_factor_1_term_4 = 44444.444444444445 * least_factor + 3.5555555555555554
+    least_factor_1 = torch.minimum(least_factor_1_term_4, least_factor_1_term)
+    least_factor_1_term_3 = 8888.888888888889 * least_factor + 7.111111111111111
+    least_factor_1_term_2 = torch.minimum(least_factor_1_term_3, least_factor_1)
+    least_factor_1_term_4 = 1777.7777777777776 * least_factor + 14.222222222222221
+    least_factor_1_term = torch.minimum(least_factor_1_term_4, least_factor_1_term_2)
+    least_factor_1_term_5 = 355.5555555555555 * least_factor + 28.444444444444443
+    least_factor_1 = torch.minimum(least_factor_1_term_5, least_factor_1_term)
+    least_factor_term = 71.11111111111111 * least_factor + 56.888888888888886
+    least_factor = torch.minimum(least_factor_term, least_factor_1)
+    most_factor_term_2 = 1.25 * least_factor + (-0.25 * binade_of(least_factor) + -0.25)
+    most_factor_term = torch.minimum(least_factor, most_factor_term_2)
+    most_factor = torch.maximum(most_factor_term, 177.77777777777777 * factor + -49.15277777777777)
+    buffer_code = byte_of(torch.copysign(most_factor - 0.5, factor), 127)
+    return buffer_code, buffer_scale
+
+
+def rmsprop8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+    """The numbers that the codes of v stand for."""
+    real_v_code = v_code
+    most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
+    most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
+    most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
+    most_real_v_code_term_2 = torch.maximum(1.125e-05 * real_v_code + -6.3125e-05, most_real_v_code)
+    most_real_v_code_term_3 = 5.6250000000000005e-05 * real_v_code + -0.0007156250000000001
+    most_real_v_code_term = torch.maximum(most_real_v_code_term_3, most_real_v_code_term_2)
+    most_real_v_code_term_4 = 0.00028125000000000003 * real_v_code + -0.007578125
+    most_real_v_code = torch.maximum(most_real_v_code_term_4, most_real_v_code_term)
+    least_real_v_code_term_3 = 0.0014062500000000002 * real_v_code + -0.077890625
+    least_real_v_code_term_2 = torch.maximum(least_real_v_code_term_3, most_real_v_code)
+    least_real_v_code_term_4 = 0.00703125 * real_v_code + -0.789453125
+    least_real_v_code_term = torch.maximum(least_real_v_code_term_4, least_real_v_code_term_2)
+    least_real_v_code = torch.clamp(least_real_v_code_term, max=1.0)
+    v = spread(v_scale, "chunks", 256, like=v_code) * least_real_v_code
+    return (v,)
+
+
+def rmsprop8bit_encode_v(plain: Tensor) -> tuple[Tensor, ...]:
+    """The codes nearest to numbers of v."""
+    v_largest = reduce(torch.abs(plain), "amax", "chunks", 256)
+    v_scale_term = torch.where(v_largest > 1e-33, v_largest, 0.0)
+    v_scale = torch.where(v_largest < 8.507059173023462e37, v_scale_term, float("nan"))
+    v_per_scale = torch.where(v_scale > 0.0, 1.0 * (1.0 / v_scale), 0.0)
+    most_v_per_scale = torch.clamp(spread(v_per_scale, "chunks", 256, like=plain) * plain, min=0.0)
+    least_v_per_scale_term_2 = 444444.44444444444 * most_v_per_scale + 3.5555555555555554
+    least_v_per_scale_term_3 = 2064516.129032258 * most_v_per_scale + 1.864516129032258
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_2, least_v_per_scale_term_3)
+    least_v_per_scale_term_4 = 88888.88888888889 * most_v_per_scale + 7.111111111111111
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term)
+    least_v_per_scale_term_3 = 17777.777777777777 * most_v_per_scale + 14.222222222222221
+    least_v_per_scale_term_2 = torch.minimum(least_v_per_scale_term_3, least_v_per_scale)
+    least_v_per_scale_term_4 = 3555.555555555555 * most_v_per_scale + 28.444444444444443
+    least_v_per_scale_term = torch.minimum(least_v_per_scale_term_4, least_v_per_scale_term_2)
+    least_v_per_scale_term_5 = 711.111111111111 * most_v_per_scale + 56.888888888888886
+    least_v_per_scale = torch.minimum(least_v_per_scale_term_5, least_v_per_scale_term)
+    least_v_per_scale_term = 142.22222222222223 * most_v_per_scale + 113.77777777777777
+    least_v_per_scale = torch.minimum(least_v_per_scale_term, least_v_per_scale)
+    most_v_per_scale_term_3 = -0.25 * binade_of(least_v_per_scale) + -0.25
+    most_v_per_scale_term_2 = 1.25 * least_v_per_scale + most_v_per_scale_term_3
+    most_v_per_scale_term = torch.minimum(least_v_per_scale, most_v_per_scale_term_2)
+    most_v_per_scale_term_4 = 355.55555555555554 * most_v_per_scale + -98.93055555555554
+    most_v_per_scale = torch.maximum(most_v_per_scale_term, most_v_per_scale_term_4)
+    v_code = byte_of(most_v_per_scale - 1.5, 0)
+    return v_code, v_scale
 
 
 class RMSprop8bit(CompiledOptimizer):
@@ -2040,6 +2097,26 @@ class RMSprop8bit(CompiledOptimizer):
                     torch=rmsprop8bit_7_torch,
                 ),
             ),
+        ),
+    )
+    coded = (
+        Coded(
+            "buffer",
+            streams=(
+                Stream("buffer", dtype="uint8", initial=127.0),
+                Stream("buffer_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=rmsprop8bit_decode_buffer,
+            encode=rmsprop8bit_encode_buffer,
+        ),
+        Coded(
+            "v",
+            streams=(
+                Stream("v", dtype="uint8"),
+                Stream("v_scale", ("chunks", 256), dtype="float32"),
+            ),
+            decode=rmsprop8bit_decode_v,
+            encode=rmsprop8bit_encode_v,
         ),
     )
     values, totals, partials = 0, 0, 0

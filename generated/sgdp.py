@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 
 @kernel
-def sgdp_1_round_1(
+def sgdp_1_tile(
     start,
     end,
     param_at,
@@ -86,61 +86,17 @@ def sgdp_1_round_1(
     grad = grad_scale * grad
     buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
     u = grad + momentum * buffer  # adamp.opt:68
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    param_dot_1_part = factor
-    param_square_sum_1_part = param_squared
-    grad_dot_1_part = factor_1
-    grad_square_sum_1_part = grad_squared
+    tl.store(buffer_at + index, buffer, mask=inside)
+    param_dot_1_part = param * u
+    param_square_sum_1_part = param * param
+    grad_dot_1_part = grad * param
+    grad_square_sum_1_part = grad * grad
     if end is not None:
         param_dot_1_part = tl.where(inside, param_dot_1_part, 0.0)
         param_square_sum_1_part = tl.where(inside, param_square_sum_1_part, 0.0)
         grad_dot_1_part = tl.where(inside, grad_dot_1_part, 0.0)
         grad_square_sum_1_part = tl.where(inside, grad_square_sum_1_part, 0.0)
     return param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part
-
-
-@kernel
-def sgdp_1_round_2(
-    start,
-    end,
-    param_at,
-    grad_at,
-    buffer_at,
-    momentum,
-    one_minus_dampening,
-    grad_scale,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `sgdp_1`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = tl.load(param_at + index, mask=inside).to(REAL)
-    grad = grad_scale * grad
-    buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
-    u = grad + momentum * buffer  # adamp.opt:68
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    tl.store(buffer_at + index, buffer, mask=inside)
-    grad_dot_part = factor_1
-    grad_square_sum_part = grad_squared
-    param_square_sum_part = param_squared
-    param_dot_part = factor
-    if end is not None:
-        grad_dot_part = tl.where(inside, grad_dot_part, 0.0)
-        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
-        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-        param_dot_part = tl.where(inside, param_dot_part, 0.0)
-    return grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part
 
 
 @kernel
@@ -181,10 +137,10 @@ def sgdp_1(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     cosine_max_all = tl.full((), float("-inf"), REAL)
-    grad_dot_all = tl.full([BLOCK], 0.0, REAL)
-    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_dot_all = tl.full([BLOCK], 0.0, REAL)
+    grad_dot_all = tl.full((), 0.0, REAL)
+    grad_square_sum_all = tl.full((), 0.0, REAL)
+    param_square_sum_all = tl.full((), 0.0, REAL)
+    param_dot_all = tl.full((), 0.0, REAL)
     for cell in range(begin, end):
         first = cell * length
         last = first + length
@@ -195,7 +151,7 @@ def sgdp_1(
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_1_round_1(
+                sgdp_1_tile(
                     start,
                     None,
                     param_at,
@@ -214,7 +170,7 @@ def sgdp_1(
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_1_round_1(
+                sgdp_1_tile(
                     full,
                     last,
                     param_at,
@@ -241,52 +197,18 @@ def sgdp_1(
         cosine_term_2 = tl.sqrt(grad_square_sum_1) * w
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
-        for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_1_round_2(
-                    start,
-                    None,
-                    param_at,
-                    grad_at,
-                    buffer_at,
-                    momentum,
-                    one_minus_dampening,
-                    grad_scale,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
-        if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_1_round_2(
-                    full,
-                    last,
-                    param_at,
-                    grad_at,
-                    buffer_at,
-                    momentum,
-                    one_minus_dampening,
-                    grad_scale,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
         tl.store(of_row_at + cell, of_row)
         cosine_max_all = larger(cosine_max_all, cosine)
+        grad_dot_all += grad_dot_1
+        grad_square_sum_all += grad_square_sum_1
+        param_square_sum_all += param_square_sum_1
+        param_dot_all += param_dot_1
     results = partials + 5 * tl.program_id(0)
     tl.store(results, cosine_max_all.to(tl.float64))
-    tl.store(results + 1, tl.sum(grad_dot_all, 0).to(tl.float64))
-    tl.store(results + 2, tl.sum(grad_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 3, tl.sum(param_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 4, tl.sum(param_dot_all, 0).to(tl.float64))
+    tl.store(results + 1, grad_dot_all.to(tl.float64))
+    tl.store(results + 2, grad_square_sum_all.to(tl.float64))
+    tl.store(results + 3, param_square_sum_all.to(tl.float64))
+    tl.store(results + 4, param_dot_all.to(tl.float64))
 
 
 @kernel
@@ -552,7 +474,7 @@ def sgdp_3(
 
 
 @kernel
-def sgdp_4_round_1(
+def sgdp_4_tile(
     start,
     end,
     param_at,
@@ -574,60 +496,17 @@ def sgdp_4_round_1(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
-    factor = param * buffer
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    param_dot_1_part = factor
-    param_square_sum_1_part = param_squared
-    grad_dot_1_part = factor_1
-    grad_square_sum_1_part = grad_squared
+    tl.store(buffer_at + index, buffer, mask=inside)
+    param_dot_1_part = param * buffer
+    param_square_sum_1_part = param * param
+    grad_dot_1_part = grad * param
+    grad_square_sum_1_part = grad * grad
     if end is not None:
         param_dot_1_part = tl.where(inside, param_dot_1_part, 0.0)
         param_square_sum_1_part = tl.where(inside, param_square_sum_1_part, 0.0)
         grad_dot_1_part = tl.where(inside, grad_dot_1_part, 0.0)
         grad_square_sum_1_part = tl.where(inside, grad_square_sum_1_part, 0.0)
     return param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part
-
-
-@kernel
-def sgdp_4_round_2(
-    start,
-    end,
-    param_at,
-    grad_at,
-    buffer_at,
-    momentum,
-    one_minus_dampening,
-    grad_scale,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `sgdp_4`; all of it where `end` is None."""
-    LANES: tl.constexpr = 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    param = tl.load(param_at + index, mask=inside).to(REAL)
-    grad = grad_scale * grad
-    buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
-    factor = param * buffer
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    tl.store(buffer_at + index, buffer, mask=inside)
-    grad_dot_part = factor_1
-    grad_square_sum_part = grad_squared
-    param_square_sum_part = param_squared
-    param_dot_part = factor
-    if end is not None:
-        grad_dot_part = tl.where(inside, grad_dot_part, 0.0)
-        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
-        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-        param_dot_part = tl.where(inside, param_dot_part, 0.0)
-    return grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part
 
 
 @kernel
@@ -668,10 +547,10 @@ def sgdp_4(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     cosine_max_all = tl.full((), float("-inf"), REAL)
-    grad_dot_all = tl.full([BLOCK], 0.0, REAL)
-    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_dot_all = tl.full([BLOCK], 0.0, REAL)
+    grad_dot_all = tl.full((), 0.0, REAL)
+    grad_square_sum_all = tl.full((), 0.0, REAL)
+    param_square_sum_all = tl.full((), 0.0, REAL)
+    param_dot_all = tl.full((), 0.0, REAL)
     for cell in range(begin, end):
         first = cell * length
         last = first + length
@@ -682,7 +561,7 @@ def sgdp_4(
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_4_round_1(
+                sgdp_4_tile(
                     start,
                     None,
                     param_at,
@@ -701,7 +580,7 @@ def sgdp_4(
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_4_round_1(
+                sgdp_4_tile(
                     full,
                     last,
                     param_at,
@@ -728,52 +607,18 @@ def sgdp_4(
         cosine_term_2 = tl.sqrt(grad_square_sum_1) * w
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
-        for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_4_round_2(
-                    start,
-                    None,
-                    param_at,
-                    grad_at,
-                    buffer_at,
-                    momentum,
-                    one_minus_dampening,
-                    grad_scale,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
-        if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_4_round_2(
-                    full,
-                    last,
-                    param_at,
-                    grad_at,
-                    buffer_at,
-                    momentum,
-                    one_minus_dampening,
-                    grad_scale,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
         tl.store(of_row_at + cell, of_row)
         cosine_max_all = larger(cosine_max_all, cosine)
+        grad_dot_all += grad_dot_1
+        grad_square_sum_all += grad_square_sum_1
+        param_square_sum_all += param_square_sum_1
+        param_dot_all += param_dot_1
     results = partials + 5 * tl.program_id(0)
     tl.store(results, cosine_max_all.to(tl.float64))
-    tl.store(results + 1, tl.sum(grad_dot_all, 0).to(tl.float64))
-    tl.store(results + 2, tl.sum(grad_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 3, tl.sum(param_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 4, tl.sum(param_dot_all, 0).to(tl.float64))
+    tl.store(results + 1, grad_dot_all.to(tl.float64))
+    tl.store(results + 2, grad_square_sum_all.to(tl.float64))
+    tl.store(results + 3, param_square_sum_all.to(tl.float64))
+    tl.store(results + 4, param_dot_all.to(tl.float64))
 
 
 @kernel
@@ -987,7 +832,7 @@ def sgdp_6(
 
 
 @kernel
-def sgdp_7_round_1(
+def sgdp_7_tile(
     start,
     end,
     param_at,
@@ -1008,58 +853,16 @@ def sgdp_7_round_1(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
     u = one_minus_dampening * grad  # adamp.opt:70
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    param_dot_1_part = factor
-    param_square_sum_1_part = param_squared
-    grad_dot_1_part = factor_1
-    grad_square_sum_1_part = grad_squared
+    param_dot_1_part = param * u
+    param_square_sum_1_part = param * param
+    grad_dot_1_part = grad * param
+    grad_square_sum_1_part = grad * grad
     if end is not None:
         param_dot_1_part = tl.where(inside, param_dot_1_part, 0.0)
         param_square_sum_1_part = tl.where(inside, param_square_sum_1_part, 0.0)
         grad_dot_1_part = tl.where(inside, grad_dot_1_part, 0.0)
         grad_square_sum_1_part = tl.where(inside, grad_square_sum_1_part, 0.0)
     return param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part
-
-
-@kernel
-def sgdp_7_round_2(
-    start,
-    end,
-    param_at,
-    grad_at,
-    one_minus_dampening,
-    grad_scale,
-    PARAM: tl.constexpr,
-    GRAD: tl.constexpr,
-    REAL: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """One tile of a cell of `sgdp_7`; all of it where `end` is None."""
-    LANES: tl.constexpr = 8 if PARAM == GRAD else 4
-    lanes = tl.max_contiguous(tl.multiple_of(tl.arange(0, BLOCK), LANES), LANES)
-    index = start + lanes
-    inside = None if end is None else index < end
-    param = tl.load(param_at + index, mask=inside).to(REAL)
-    grad = tl.load(grad_at + index, mask=inside).to(REAL)
-    grad = grad_scale * grad
-    u = one_minus_dampening * grad  # adamp.opt:70
-    factor = param * u
-    param_squared = param * param
-    factor_1 = grad * param
-    grad_squared = grad * grad
-    grad_dot_part = factor_1
-    grad_square_sum_part = grad_squared
-    param_square_sum_part = param_squared
-    param_dot_part = factor
-    if end is not None:
-        grad_dot_part = tl.where(inside, grad_dot_part, 0.0)
-        grad_square_sum_part = tl.where(inside, grad_square_sum_part, 0.0)
-        param_square_sum_part = tl.where(inside, param_square_sum_part, 0.0)
-        param_dot_part = tl.where(inside, param_dot_part, 0.0)
-    return grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part
 
 
 @kernel
@@ -1097,10 +900,10 @@ def sgdp_7(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     cosine_max_all = tl.full((), float("-inf"), REAL)
-    grad_dot_all = tl.full([BLOCK], 0.0, REAL)
-    grad_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
-    param_dot_all = tl.full([BLOCK], 0.0, REAL)
+    grad_dot_all = tl.full((), 0.0, REAL)
+    grad_square_sum_all = tl.full((), 0.0, REAL)
+    param_square_sum_all = tl.full((), 0.0, REAL)
+    param_dot_all = tl.full((), 0.0, REAL)
     for cell in range(begin, end):
         first = cell * length
         last = first + length
@@ -1111,7 +914,7 @@ def sgdp_7(
         grad_square_sum_1_all = tl.full([BLOCK], 0.0, REAL)
         for start in range(first, full, BLOCK):
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_7_round_1(
+                sgdp_7_tile(
                     start,
                     None,
                     param_at,
@@ -1130,7 +933,7 @@ def sgdp_7(
             grad_square_sum_1_all += grad_square_sum_1_part
         if full < last:
             param_dot_1_part, param_square_sum_1_part, grad_dot_1_part, grad_square_sum_1_part = (
-                sgdp_7_round_1(
+                sgdp_7_tile(
                     full,
                     last,
                     param_at,
@@ -1157,52 +960,18 @@ def sgdp_7(
         cosine_term_2 = tl.sqrt(grad_square_sum_1) * w
         cosine_term = tl.maximum(cosine_term_2, eps, propagate_nan=tl.PropagateNan.ALL)
         cosine = tl.abs(grad_dot_1) / cosine_term  # adamp.opt:13
-        for start in range(first, full, BLOCK):
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_7_round_2(
-                    start,
-                    None,
-                    param_at,
-                    grad_at,
-                    one_minus_dampening,
-                    grad_scale,
-                    PARAM,
-                    GRAD,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
-        if full < last:
-            grad_dot_part, grad_square_sum_part, param_square_sum_part, param_dot_part = (
-                sgdp_7_round_2(
-                    full,
-                    last,
-                    param_at,
-                    grad_at,
-                    one_minus_dampening,
-                    grad_scale,
-                    PARAM,
-                    GRAD,
-                    REAL,
-                    BLOCK,
-                )
-            )
-            grad_dot_all += grad_dot_part
-            grad_square_sum_all += grad_square_sum_part
-            param_square_sum_all += param_square_sum_part
-            param_dot_all += param_dot_part
         tl.store(of_row_at + cell, of_row)
         cosine_max_all = larger(cosine_max_all, cosine)
+        grad_dot_all += grad_dot_1
+        grad_square_sum_all += grad_square_sum_1
+        param_square_sum_all += param_square_sum_1
+        param_dot_all += param_dot_1
     results = partials + 5 * tl.program_id(0)
     tl.store(results, cosine_max_all.to(tl.float64))
-    tl.store(results + 1, tl.sum(grad_dot_all, 0).to(tl.float64))
-    tl.store(results + 2, tl.sum(grad_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 3, tl.sum(param_square_sum_all, 0).to(tl.float64))
-    tl.store(results + 4, tl.sum(param_dot_all, 0).to(tl.float64))
+    tl.store(results + 1, grad_dot_all.to(tl.float64))
+    tl.store(results + 2, grad_square_sum_all.to(tl.float64))
+    tl.store(results + 3, param_square_sum_all.to(tl.float64))
+    tl.store(results + 4, param_dot_all.to(tl.float64))
 
 
 @kernel
@@ -1449,6 +1218,8 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 #define WORD_OF_f32 uint32_t
@@ -1468,8 +1239,6 @@ static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -1543,14 +1312,11 @@ void sgdp_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                     grad = grad_scale * grad;
                     buffer = momentum * buffer + one_minus_dampening * grad;  // adamp.opt:67
                     const REAL u = grad + momentum * buffer;  // adamp.opt:68
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    param_dot_1_part += factor;
-                    param_square_sum_1_part += param_squared;
-                    grad_dot_1_part += factor_1;
-                    grad_square_sum_1_part += grad_squared;
+                    buffer_at[i] = buffer;
+                    param_dot_1_part += param * u;
+                    param_square_sum_1_part += param * param;
+                    grad_dot_1_part += grad * param;
+                    grad_square_sum_1_part += grad * grad;
                 }
                 param_dot_1_total += param_dot_1_part;
                 param_square_sum_1_total += param_square_sum_1_part;
@@ -1565,37 +1331,12 @@ void sgdp_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             const REAL term = w + eps;
             const REAL of_row = param_dot_1 / (term * term);  // adamp.opt:16
             const REAL cosine = ABS(grad_dot_1) / MAXIMUM(SQRT(grad_square_sum_1) * w, eps);  // adamp.opt:13
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL grad_dot_part = 0;
-                REAL grad_square_sum_part = 0;
-                REAL param_square_sum_part = 0;
-                REAL param_dot_part = 0;
-                #pragma omp simd reduction(+ : grad_dot_part) reduction(+ : grad_square_sum_part) reduction(+ : param_square_sum_part) reduction(+ : param_dot_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    REAL buffer = buffer_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    grad = grad_scale * grad;
-                    buffer = momentum * buffer + one_minus_dampening * grad;  // adamp.opt:67
-                    const REAL u = grad + momentum * buffer;  // adamp.opt:68
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    buffer_at[i] = buffer;
-                    grad_dot_part += factor_1;
-                    grad_square_sum_part += grad_squared;
-                    param_square_sum_part += param_squared;
-                    param_dot_part += factor;
-                }
-                grad_dot_total += grad_dot_part;
-                grad_square_sum_total += grad_square_sum_part;
-                param_square_sum_total += param_square_sum_part;
-                param_dot_total += param_dot_part;
-            }
             of_row_at[row] = of_row;
             cosine_max_total = maximum(cosine_max_total, cosine);
+            grad_dot_total += grad_dot_1;
+            grad_square_sum_total += grad_square_sum_1;
+            param_square_sum_total += param_square_sum_1;
+            param_dot_total += param_dot_1;
         }
         partials[PARTIALS * task + 0] = cosine_max_total;
         partials[PARTIALS * task + 1] = grad_dot_total;
@@ -1776,14 +1517,11 @@ void sgdp_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                     const REAL param = LOAD(PARAM, param_at[i]);
                     grad = grad_scale * grad;
                     buffer = momentum * buffer + one_minus_dampening * grad;  // adamp.opt:67
-                    const REAL factor = param * buffer;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    param_dot_1_part += factor;
-                    param_square_sum_1_part += param_squared;
-                    grad_dot_1_part += factor_1;
-                    grad_square_sum_1_part += grad_squared;
+                    buffer_at[i] = buffer;
+                    param_dot_1_part += param * buffer;
+                    param_square_sum_1_part += param * param;
+                    grad_dot_1_part += grad * param;
+                    grad_square_sum_1_part += grad * grad;
                 }
                 param_dot_1_total += param_dot_1_part;
                 param_square_sum_1_total += param_square_sum_1_part;
@@ -1798,36 +1536,12 @@ void sgdp_4(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             const REAL term = w + eps;
             const REAL of_row = param_dot_1 / (term * term);  // adamp.opt:16
             const REAL cosine = ABS(grad_dot_1) / MAXIMUM(SQRT(grad_square_sum_1) * w, eps);  // adamp.opt:13
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL grad_dot_part = 0;
-                REAL grad_square_sum_part = 0;
-                REAL param_square_sum_part = 0;
-                REAL param_dot_part = 0;
-                #pragma omp simd reduction(+ : grad_dot_part) reduction(+ : grad_square_sum_part) reduction(+ : param_square_sum_part) reduction(+ : param_dot_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    REAL buffer = buffer_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    grad = grad_scale * grad;
-                    buffer = momentum * buffer + one_minus_dampening * grad;  // adamp.opt:67
-                    const REAL factor = param * buffer;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    buffer_at[i] = buffer;
-                    grad_dot_part += factor_1;
-                    grad_square_sum_part += grad_squared;
-                    param_square_sum_part += param_squared;
-                    param_dot_part += factor;
-                }
-                grad_dot_total += grad_dot_part;
-                grad_square_sum_total += grad_square_sum_part;
-                param_square_sum_total += param_square_sum_part;
-                param_dot_total += param_dot_part;
-            }
             of_row_at[row] = of_row;
             cosine_max_total = maximum(cosine_max_total, cosine);
+            grad_dot_total += grad_dot_1;
+            grad_square_sum_total += grad_square_sum_1;
+            param_square_sum_total += param_square_sum_1;
+            param_dot_total += param_dot_1;
         }
         partials[PARTIALS * task + 0] = cosine_max_total;
         partials[PARTIALS * task + 1] = grad_dot_total;
@@ -1961,14 +1675,10 @@ void sgdp_7(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
                     const REAL u = one_minus_dampening * grad;  // adamp.opt:70
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    param_dot_1_part += factor;
-                    param_square_sum_1_part += param_squared;
-                    grad_dot_1_part += factor_1;
-                    grad_square_sum_1_part += grad_squared;
+                    param_dot_1_part += param * u;
+                    param_square_sum_1_part += param * param;
+                    grad_dot_1_part += grad * param;
+                    grad_square_sum_1_part += grad * grad;
                 }
                 param_dot_1_total += param_dot_1_part;
                 param_square_sum_1_total += param_square_sum_1_part;
@@ -1983,34 +1693,12 @@ void sgdp_7(int64_t count, const int64_t *tasks, const int64_t *pointers, const 
             const REAL term = w + eps;
             const REAL of_row = param_dot_1 / (term * term);  // adamp.opt:16
             const REAL cosine = ABS(grad_dot_1) / MAXIMUM(SQRT(grad_square_sum_1) * w, eps);  // adamp.opt:13
-            for (int64_t tile = first; tile < last; tile += 1024) {
-                const int64_t stop = SMALLER(tile + 1024, last);
-                REAL grad_dot_part = 0;
-                REAL grad_square_sum_part = 0;
-                REAL param_square_sum_part = 0;
-                REAL param_dot_part = 0;
-                #pragma omp simd reduction(+ : grad_dot_part) reduction(+ : grad_square_sum_part) reduction(+ : param_square_sum_part) reduction(+ : param_dot_part)
-                for (int64_t i = tile; i < stop; i++) {
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL u = one_minus_dampening * grad;  // adamp.opt:70
-                    const REAL factor = param * u;
-                    const REAL param_squared = param * param;
-                    const REAL factor_1 = grad * param;
-                    const REAL grad_squared = grad * grad;
-                    grad_dot_part += factor_1;
-                    grad_square_sum_part += grad_squared;
-                    param_square_sum_part += param_squared;
-                    param_dot_part += factor;
-                }
-                grad_dot_total += grad_dot_part;
-                grad_square_sum_total += grad_square_sum_part;
-                param_square_sum_total += param_square_sum_part;
-                param_dot_total += param_dot_part;
-            }
             of_row_at[row] = of_row;
             cosine_max_total = maximum(cosine_max_total, cosine);
+            grad_dot_total += grad_dot_1;
+            grad_square_sum_total += grad_square_sum_1;
+            param_square_sum_total += param_square_sum_1;
+            param_dot_total += param_dot_1;
         }
         partials[PARTIALS * task + 0] = cosine_max_total;
         partials[PARTIALS * task + 1] = grad_dot_total;
@@ -2118,27 +1806,23 @@ def sgdp_1_torch(
     grad = grad_scale * grad
     buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
     u = grad + momentum * buffer  # adamp.opt:68
-    factor = param * u
-    param_dot_1 = torch.sum(factor, dim=1, keepdim=True)  # adamp.opt:16
-    param_squared = param * param
-    param_square_sum_1 = torch.sum(param_squared, dim=1, keepdim=True)  # adamp.opt:11
+    param_dot_1 = torch.sum(param * u, dim=1, keepdim=True)  # adamp.opt:16
+    param_square_sum_1 = torch.sum(param * param, dim=1, keepdim=True)  # adamp.opt:11
     w = torch.sqrt(param_square_sum_1)  # adamp.opt:11
     term = w + eps
     of_row = param_dot_1 / (term * term)  # adamp.opt:16
-    factor_1 = grad * param
-    grad_dot_1 = torch.sum(factor_1, dim=1, keepdim=True)  # adamp.opt:13
-    grad_squared = grad * grad
-    grad_square_sum_1 = torch.sum(grad_squared, dim=1, keepdim=True)  # adamp.opt:13
+    grad_dot_1 = torch.sum(grad * param, dim=1, keepdim=True)  # adamp.opt:13
+    grad_square_sum_1 = torch.sum(grad * grad, dim=1, keepdim=True)  # adamp.opt:13
     # adamp.opt:13
     cosine = torch.abs(grad_dot_1) / torch.clamp(torch.sqrt(grad_square_sum_1) * w, min=eps)
     return (
         buffer,
         of_row,
         torch.amax(cosine),
-        torch.sum(factor_1, dtype=torch.float64),
-        torch.sum(grad_squared, dtype=torch.float64),
-        torch.sum(param_squared, dtype=torch.float64),
-        torch.sum(factor, dtype=torch.float64),
+        torch.sum(grad_dot_1, dtype=torch.float64),
+        torch.sum(grad_square_sum_1, dtype=torch.float64),
+        torch.sum(param_square_sum_1, dtype=torch.float64),
+        torch.sum(param_dot_1, dtype=torch.float64),
     )
 
 
@@ -2217,27 +1901,23 @@ def sgdp_4_torch(
     """The pass over rows in torch."""
     grad = grad_scale * grad
     buffer = momentum * buffer + one_minus_dampening * grad  # adamp.opt:67
-    factor = param * buffer
-    param_dot_1 = torch.sum(factor, dim=1, keepdim=True)  # adamp.opt:16
-    param_squared = param * param
-    param_square_sum_1 = torch.sum(param_squared, dim=1, keepdim=True)  # adamp.opt:11
+    param_dot_1 = torch.sum(param * buffer, dim=1, keepdim=True)  # adamp.opt:16
+    param_square_sum_1 = torch.sum(param * param, dim=1, keepdim=True)  # adamp.opt:11
     w = torch.sqrt(param_square_sum_1)  # adamp.opt:11
     term = w + eps
     of_row = param_dot_1 / (term * term)  # adamp.opt:16
-    factor_1 = grad * param
-    grad_dot_1 = torch.sum(factor_1, dim=1, keepdim=True)  # adamp.opt:13
-    grad_squared = grad * grad
-    grad_square_sum_1 = torch.sum(grad_squared, dim=1, keepdim=True)  # adamp.opt:13
+    grad_dot_1 = torch.sum(grad * param, dim=1, keepdim=True)  # adamp.opt:13
+    grad_square_sum_1 = torch.sum(grad * grad, dim=1, keepdim=True)  # adamp.opt:13
     # adamp.opt:13
     cosine = torch.abs(grad_dot_1) / torch.clamp(torch.sqrt(grad_square_sum_1) * w, min=eps)
     return (
         buffer,
         of_row,
         torch.amax(cosine),
-        torch.sum(factor_1, dtype=torch.float64),
-        torch.sum(grad_squared, dtype=torch.float64),
-        torch.sum(param_squared, dtype=torch.float64),
-        torch.sum(factor, dtype=torch.float64),
+        torch.sum(grad_dot_1, dtype=torch.float64),
+        torch.sum(grad_square_sum_1, dtype=torch.float64),
+        torch.sum(param_square_sum_1, dtype=torch.float64),
+        torch.sum(param_dot_1, dtype=torch.float64),
     )
 
 
@@ -2299,26 +1979,22 @@ def sgdp_7_torch(
     """The pass over rows in torch."""
     grad = grad_scale * grad
     u = one_minus_dampening * grad  # adamp.opt:70
-    factor = param * u
-    param_dot_1 = torch.sum(factor, dim=1, keepdim=True)  # adamp.opt:16
-    param_squared = param * param
-    param_square_sum_1 = torch.sum(param_squared, dim=1, keepdim=True)  # adamp.opt:11
+    param_dot_1 = torch.sum(param * u, dim=1, keepdim=True)  # adamp.opt:16
+    param_square_sum_1 = torch.sum(param * param, dim=1, keepdim=True)  # adamp.opt:11
     w = torch.sqrt(param_square_sum_1)  # adamp.opt:11
     term = w + eps
     of_row = param_dot_1 / (term * term)  # adamp.opt:16
-    factor_1 = grad * param
-    grad_dot_1 = torch.sum(factor_1, dim=1, keepdim=True)  # adamp.opt:13
-    grad_squared = grad * grad
-    grad_square_sum_1 = torch.sum(grad_squared, dim=1, keepdim=True)  # adamp.opt:13
+    grad_dot_1 = torch.sum(grad * param, dim=1, keepdim=True)  # adamp.opt:13
+    grad_square_sum_1 = torch.sum(grad * grad, dim=1, keepdim=True)  # adamp.opt:13
     # adamp.opt:13
     cosine = torch.abs(grad_dot_1) / torch.clamp(torch.sqrt(grad_square_sum_1) * w, min=eps)
     return (
         of_row,
         torch.amax(cosine),
-        torch.sum(factor_1, dtype=torch.float64),
-        torch.sum(grad_squared, dtype=torch.float64),
-        torch.sum(param_squared, dtype=torch.float64),
-        torch.sum(factor, dtype=torch.float64),
+        torch.sum(grad_dot_1, dtype=torch.float64),
+        torch.sum(grad_square_sum_1, dtype=torch.float64),
+        torch.sum(param_square_sum_1, dtype=torch.float64),
+        torch.sum(param_dot_1, dtype=torch.float64),
     )
 
 
@@ -2427,7 +2103,7 @@ class SGDP(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=sgdp_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=12,
+                    triton_alive=8,
                     torch=sgdp_1_torch,
                 ),
                 Finish(
@@ -2497,7 +2173,7 @@ class SGDP(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=sgdp_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=12,
+                    triton_alive=7,
                     torch=sgdp_4_torch,
                 ),
                 Finish(
@@ -2566,7 +2242,7 @@ class SGDP(CompiledOptimizer):
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton=sgdp_7,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
-                    triton_alive=12,
+                    triton_alive=7,
                     torch=sgdp_7_torch,
                 ),
                 Finish(

@@ -218,8 +218,7 @@ def sphere_projection_adamw_2_tile(
     inverse_correction_beta1,
     inverse_correction_beta2,
     eps,
-    radius,
-    maximum_param_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -235,7 +234,7 @@ def sphere_projection_adamw_2_tile(
     # adamw.opt:21
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
-    param = radius * param / maximum_param_square_sum  # lengths.opt:38
+    param = factor * param  # lengths.opt:38
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -273,10 +272,11 @@ def sphere_projection_adamw_2(
     sphere_projection_eps = tl.load(numbers + 10).to(REAL)
     param_square_sum = tl.load(values + 2 * tensor + 1).to(REAL)
     radius = tl.load(SphereProjection_radius_at).to(REAL)
-    maximum_param_square_sum_term = tl.sqrt(param_square_sum)
-    maximum_param_square_sum = tl.maximum(
-        maximum_param_square_sum_term, sphere_projection_eps, propagate_nan=tl.PropagateNan.ALL
+    factor_term_2 = tl.sqrt(param_square_sum)
+    factor_term = tl.maximum(
+        factor_term_2, sphere_projection_eps, propagate_nan=tl.PropagateNan.ALL
     )
+    factor = radius / factor_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         sphere_projection_adamw_2_tile(
@@ -290,8 +290,7 @@ def sphere_projection_adamw_2(
             inverse_correction_beta1,
             inverse_correction_beta2,
             eps,
-            radius,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -307,8 +306,7 @@ def sphere_projection_adamw_2(
             inverse_correction_beta1,
             inverse_correction_beta2,
             eps,
-            radius,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -477,8 +475,7 @@ def sphere_projection_adamw_4_tile(
     inverse_correction_beta1,
     inverse_correction_beta2,
     eps,
-    radius,
-    maximum_param_square_sum,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -494,7 +491,7 @@ def sphere_projection_adamw_4_tile(
     # adamw.opt:21
     direction = inverse_correction_beta1 * m / (tl.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
-    param = radius * param / maximum_param_square_sum  # lengths.opt:38
+    param = factor * param  # lengths.opt:38
     tl.store(param_at + index, param, mask=inside)
 
 
@@ -532,10 +529,11 @@ def sphere_projection_adamw_4(
     sphere_projection_eps = tl.load(numbers + 10).to(REAL)
     param_square_sum = tl.load(values + 2 * tensor).to(REAL)
     radius = tl.load(SphereProjection_radius_at).to(REAL)
-    maximum_param_square_sum_term = tl.sqrt(param_square_sum)
-    maximum_param_square_sum = tl.maximum(
-        maximum_param_square_sum_term, sphere_projection_eps, propagate_nan=tl.PropagateNan.ALL
+    factor_term_2 = tl.sqrt(param_square_sum)
+    factor_term = tl.maximum(
+        factor_term_2, sphere_projection_eps, propagate_nan=tl.PropagateNan.ALL
     )
+    factor = radius / factor_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         sphere_projection_adamw_4_tile(
@@ -549,8 +547,7 @@ def sphere_projection_adamw_4(
             inverse_correction_beta1,
             inverse_correction_beta2,
             eps,
-            radius,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -566,8 +563,7 @@ def sphere_projection_adamw_4(
             inverse_correction_beta1,
             inverse_correction_beta2,
             eps,
-            radius,
-            maximum_param_square_sum,
+            factor,
             REAL,
             BLOCK,
         )
@@ -719,6 +715,8 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
@@ -734,8 +732,6 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -851,15 +847,15 @@ void sphere_projection_adamw_2(int64_t count, const int64_t *tasks, const int64_
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
         const REAL *restrict SphereProjection_radius_at = (const REAL *)address[4];
+        const REAL sphere_projection_eps = (REAL)numbers[10];
         const REAL one_minus_lr_weight_decay = (REAL)numbers[5];
         const REAL lr = (REAL)numbers[6];
         const REAL inverse_correction_beta1 = (REAL)numbers[7];
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const REAL sphere_projection_eps = (REAL)numbers[10];
         const REAL param_square_sum = (REAL)values[VALUES * tensor + 1];
         const REAL radius = SphereProjection_radius_at[0];
-        const REAL maximum_param_square_sum = MAXIMUM(SQRT(param_square_sum), sphere_projection_eps);
+        const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), sphere_projection_eps);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -868,7 +864,7 @@ void sphere_projection_adamw_2(int64_t count, const int64_t *tasks, const int64_
             param = one_minus_lr_weight_decay * param;  // adamw.opt:24
             const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
             param = param - lr * direction;  // adamw.opt:21
-            param = radius * param / maximum_param_square_sum;  // lengths.opt:38
+            param = factor * param;  // lengths.opt:38
             param_at[i] = STORE(PARAM, param);
         }
     }
@@ -947,15 +943,15 @@ void sphere_projection_adamw_4(int64_t count, const int64_t *tasks, const int64_
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
         const REAL *restrict SphereProjection_radius_at = (const REAL *)address[4];
+        const REAL sphere_projection_eps = (REAL)numbers[10];
         const REAL one_minus_lr_weight_decay = (REAL)numbers[5];
         const REAL lr = (REAL)numbers[6];
         const REAL inverse_correction_beta1 = (REAL)numbers[7];
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const REAL sphere_projection_eps = (REAL)numbers[10];
         const REAL param_square_sum = (REAL)values[VALUES * tensor + 0];
         const REAL radius = SphereProjection_radius_at[0];
-        const REAL maximum_param_square_sum = MAXIMUM(SQRT(param_square_sum), sphere_projection_eps);
+        const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), sphere_projection_eps);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -964,7 +960,7 @@ void sphere_projection_adamw_4(int64_t count, const int64_t *tasks, const int64_
             param = one_minus_lr_weight_decay * param;  // adamw.opt:24
             const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
             param = param - lr * direction;  // adamw.opt:21
-            param = radius * param / maximum_param_square_sum;  // lengths.opt:38
+            param = factor * param;  // lengths.opt:38
             param_at[i] = STORE(PARAM, param);
         }
     }
@@ -1065,7 +1061,7 @@ def sphere_projection_adamw_2_torch(
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     # lengths.opt:38
-    param = radius * param / torch.clamp(torch.sqrt(param_square_sum), min=sphere_projection_eps)
+    param = radius / torch.clamp(torch.sqrt(param_square_sum), min=sphere_projection_eps) * param
     return (param,)
 
 
@@ -1120,7 +1116,7 @@ def sphere_projection_adamw_4_torch(
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     param = param - lr * direction  # adamw.opt:21
     # lengths.opt:38
-    param = radius * param / torch.clamp(torch.sqrt(param_square_sum), min=sphere_projection_eps)
+    param = radius / torch.clamp(torch.sqrt(param_square_sum), min=sphere_projection_eps) * param
     return (param,)
 
 

@@ -170,7 +170,7 @@ def stable_adamw_finish(values, partials, spans):
 
 @kernel
 def stable_adamw_2_tile(
-    start, end, param_at, m_at, v_at, lr, eps, excess, term, REAL: tl.constexpr, BLOCK: tl.constexpr
+    start, end, param_at, m_at, v_at, lr, eps, term, factor, REAL: tl.constexpr, BLOCK: tl.constexpr
 ):
     """One tile of `stable_adamw_2`; all of it where `end` is None."""
     LANES: tl.constexpr = 4
@@ -181,7 +181,7 @@ def stable_adamw_2_tile(
     m = tl.load(m_at + index, mask=inside).to(REAL)
     v = tl.load(v_at + index, mask=inside).to(REAL)
     param = term * param  # stableadamw.opt:27
-    direction = m / excess / (tl.sqrt(v) + eps)  # stableadamw.opt:24
+    direction = factor * m / (tl.sqrt(v) + eps)  # stableadamw.opt:24
     param = param - lr * direction  # stableadamw.opt:24
     tl.store(param_at + index, param, mask=inside)
 
@@ -219,11 +219,12 @@ def stable_adamw_2(
     # stableadamw.opt:23
     excess = tl.maximum(1.0, tl.sqrt(inverse_numel * sum_), propagate_nan=tl.PropagateNan.ALL)
     term = 1.0 - lr_weight_decay / excess
+    factor = 1.0 / excess
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
-        stable_adamw_2_tile(start, None, param_at, m_at, v_at, lr, eps, excess, term, REAL, BLOCK)
+        stable_adamw_2_tile(start, None, param_at, m_at, v_at, lr, eps, term, factor, REAL, BLOCK)
     if full < end:
-        stable_adamw_2_tile(full, end, param_at, m_at, v_at, lr, eps, excess, term, REAL, BLOCK)
+        stable_adamw_2_tile(full, end, param_at, m_at, v_at, lr, eps, term, factor, REAL, BLOCK)
 
 
 C = r"""
@@ -248,10 +249,15 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
     WORD x, y;
@@ -261,10 +267,9 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -357,20 +362,22 @@ void stable_adamw_2(int64_t count, const int64_t *tasks, const int64_t *pointers
         PARAM *restrict param_at = (PARAM *)address[0];
         const REAL *restrict m_at = (const REAL *)address[2];
         const REAL *restrict v_at = (const REAL *)address[3];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL lr_weight_decay = (REAL)numbers[6];
         const REAL inverse_numel = (REAL)numbers[7];
         const REAL lr = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
         const REAL sum_ = (REAL)values[VALUES * tensor + 0];
-        const REAL excess = MAXIMUM(R(1), SQRT(inverse_numel * sum_));  // stableadamw.opt:23
-        const REAL term = R(1) - lr_weight_decay / excess;
+        const REAL excess = MAXIMUM(limit_1, SQRT(inverse_numel * sum_));  // stableadamw.opt:23
+        const REAL term = limit_1 - lr_weight_decay / excess;
+        const REAL factor = limit_1 / excess;
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
             const REAL m = m_at[i];
             const REAL v = v_at[i];
             param = term * param;  // stableadamw.opt:27
-            const REAL direction = m / excess / (SQRT(v) + eps);  // stableadamw.opt:24
+            const REAL direction = factor * m / (SQRT(v) + eps);  // stableadamw.opt:24
             param = param - lr * direction;  // stableadamw.opt:24
             param_at[i] = STORE(PARAM, param);
         }
@@ -417,7 +424,7 @@ def stable_adamw_2_torch(
     """The pass over elements in torch."""
     excess = torch.clamp(torch.sqrt(inverse_numel * sum_), min=1.0)  # stableadamw.opt:23
     param = (1.0 - lr_weight_decay / excess) * param  # stableadamw.opt:27
-    direction = m / excess / (torch.sqrt(v) + eps)  # stableadamw.opt:24
+    direction = 1.0 / excess * m / (torch.sqrt(v) + eps)  # stableadamw.opt:24
     param = param - lr * direction  # stableadamw.opt:24
     return (param,)
 

@@ -255,9 +255,8 @@ def stablespam_3_tile(
     scalar_2,
     one_minus_beta2,
     peak,
-    n,
     holds,
-    scale,
+    factor,
     limit,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -273,7 +272,7 @@ def stablespam_3_tile(
     grad = grad_scale * grad
     part = grad / peak  # stablespam.opt:32
     g = tl.where(tl.abs(grad) > limit, limit * part, grad)  # stablespam.opt:33
-    g = tl.where(holds, scale * g / n, g)  # stablespam.opt:38
+    g = tl.where(holds, factor * g, g)  # stablespam.opt:38
     m = scalar + one_minus_beta1_s * g  # stablespam.opt:42
     v = scalar_2 + one_minus_beta2 * g * g  # stablespam.opt:43
     direction_term = tl.sqrt(inverse_one_minus_beta2_pow_k * v) + eps
@@ -337,6 +336,7 @@ def stablespam_3(
     holds = n > 0.0
     scale_term = tl.sqrt(inverse_correction_gamma2 * mean_square) + eps
     scale = inverse_correction_gamma1_s * mean_norm / scale_term  # stablespam.opt:37
+    factor = scale / n
     limit = inverse_correction_gamma3 * top  # stablespam.opt:31
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -358,9 +358,8 @@ def stablespam_3(
             scalar_2,
             one_minus_beta2,
             peak,
-            n,
             holds,
-            scale,
+            factor,
             limit,
             REAL,
             BLOCK,
@@ -384,9 +383,8 @@ def stablespam_3(
             scalar_2,
             one_minus_beta2,
             peak,
-            n,
             holds,
-            scale,
+            factor,
             limit,
             REAL,
             BLOCK,
@@ -412,9 +410,8 @@ def stablespam_4_tile(
     beta2,
     one_minus_beta2,
     peak,
-    n,
     holds,
-    scale,
+    factor,
     limit,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -432,7 +429,7 @@ def stablespam_4_tile(
     grad = grad_scale * grad
     part = grad / peak  # stablespam.opt:32
     g = tl.where(tl.abs(grad) > limit, limit * part, grad)  # stablespam.opt:33
-    g = tl.where(holds, scale * g / n, g)  # stablespam.opt:38
+    g = tl.where(holds, factor * g, g)  # stablespam.opt:38
     m = beta1_s * m + one_minus_beta1_s * g  # stablespam.opt:42
     v = beta2 * v + one_minus_beta2 * g * g  # stablespam.opt:43
     direction_term = tl.sqrt(inverse_one_minus_beta2_pow_k * v) + eps
@@ -496,6 +493,7 @@ def stablespam_4(
     holds = n > 0.0
     scale_term = tl.sqrt(inverse_correction_gamma2 * mean_square) + eps
     scale = inverse_correction_gamma1_s * mean_norm / scale_term  # stablespam.opt:37
+    factor = scale / n
     limit = inverse_correction_gamma3 * top  # stablespam.opt:31
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
@@ -517,9 +515,8 @@ def stablespam_4(
             beta2,
             one_minus_beta2,
             peak,
-            n,
             holds,
-            scale,
+            factor,
             limit,
             REAL,
             BLOCK,
@@ -543,9 +540,8 @@ def stablespam_4(
             beta2,
             one_minus_beta2,
             peak,
-            n,
             holds,
-            scale,
+            factor,
             limit,
             REAL,
             BLOCK,
@@ -574,6 +570,8 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
+static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
+static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 #define WORD_OF_f32 uint32_t
@@ -592,8 +590,6 @@ static inline double where(int holds, double a, double b) { return holds ? a : b
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline double max_number(double a, double b) { return a > b ? a : b; }
 static inline double maximum(double a, double b) { return where(a != a, a, max_number(a, b)); }
-static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
-static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -769,6 +765,7 @@ void stablespam_3(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL n = SQRT(g_square_sum);  // stablespam.opt:34
         const int holds = n > R(0);
         const REAL scale = inverse_correction_gamma1_s * mean_norm / (SQRT(inverse_correction_gamma2 * mean_square) + eps);  // stablespam.opt:37
+        const REAL factor = scale / n;
         const REAL limit = inverse_correction_gamma3 * top;  // stablespam.opt:31
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -778,7 +775,7 @@ void stablespam_3(int64_t count, const int64_t *tasks, const int64_t *pointers, 
             grad = grad_scale * grad;
             const REAL part = grad / peak;  // stablespam.opt:32
             REAL g = WHERE(ABS(grad) > limit, limit * part, grad);  // stablespam.opt:33
-            g = WHERE(holds, scale * g / n, g);  // stablespam.opt:38
+            g = WHERE(holds, factor * g, g);  // stablespam.opt:38
             const REAL m = scalar + one_minus_beta1_s * g;  // stablespam.opt:42
             const REAL v = scalar_2 + one_minus_beta2 * g * g;  // stablespam.opt:43
             const REAL direction = inverse_one_minus_beta1_s_pow_k * m / (SQRT(inverse_one_minus_beta2_pow_k * v) + eps);  // stablespam.opt:44
@@ -826,6 +823,7 @@ void stablespam_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL n = SQRT(g_square_sum);  // stablespam.opt:34
         const int holds = n > R(0);
         const REAL scale = inverse_correction_gamma1_s * mean_norm / (SQRT(inverse_correction_gamma2 * mean_square) + eps);  // stablespam.opt:37
+        const REAL factor = scale / n;
         const REAL limit = inverse_correction_gamma3 * top;  // stablespam.opt:31
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -837,7 +835,7 @@ void stablespam_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
             grad = grad_scale * grad;
             const REAL part = grad / peak;  // stablespam.opt:32
             REAL g = WHERE(ABS(grad) > limit, limit * part, grad);  // stablespam.opt:33
-            g = WHERE(holds, scale * g / n, g);  // stablespam.opt:38
+            g = WHERE(holds, factor * g, g);  // stablespam.opt:38
             m = beta1_s * m + one_minus_beta1_s * g;  // stablespam.opt:42
             v = beta2 * v + one_minus_beta2 * g * g;  // stablespam.opt:43
             const REAL direction = inverse_one_minus_beta1_s_pow_k * m / (SQRT(inverse_one_minus_beta2_pow_k * v) + eps);  // stablespam.opt:44
@@ -923,7 +921,7 @@ def stablespam_3_torch(
     limit = inverse_correction_gamma3 * top  # stablespam.opt:31
     part = grad / peak  # stablespam.opt:32
     g = torch.where(torch.abs(grad) > limit, limit * part, grad)  # stablespam.opt:33
-    g = torch.where(n > 0.0, scale * g / n, g)  # stablespam.opt:38
+    g = torch.where(n > 0.0, scale / n * g, g)  # stablespam.opt:38
     m = scalar + one_minus_beta1_s * g  # stablespam.opt:42
     v = scalar_2 + one_minus_beta2 * g * g  # stablespam.opt:43
     direction_term = torch.sqrt(inverse_one_minus_beta2_pow_k * v) + eps
@@ -965,7 +963,7 @@ def stablespam_4_torch(
     limit = inverse_correction_gamma3 * top  # stablespam.opt:31
     part = grad / peak  # stablespam.opt:32
     g = torch.where(torch.abs(grad) > limit, limit * part, grad)  # stablespam.opt:33
-    g = torch.where(n > 0.0, scale * g / n, g)  # stablespam.opt:38
+    g = torch.where(n > 0.0, scale / n * g, g)  # stablespam.opt:38
     m = beta1_s * m + one_minus_beta1_s * g  # stablespam.opt:42
     v = beta2 * v + one_minus_beta2 * g * g  # stablespam.opt:43
     direction_term = torch.sqrt(inverse_one_minus_beta2_pow_k * v) + eps

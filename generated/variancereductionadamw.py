@@ -150,7 +150,7 @@ def variance_reduction_adamw_2_tile(
     beta2,
     one_minus_beta2,
     eps,
-    maximum_inverse_limit,
+    factor,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -167,7 +167,7 @@ def variance_reduction_adamw_2_tile(
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     grad = grad_scale * grad
     corrected = grad + gain * (grad - previous)  # moments.opt:17
-    grad_new = corrected / maximum_inverse_limit  # moments.opt:19
+    grad_new = factor * corrected  # moments.opt:19
     m = beta1 * m + one_minus_beta1 * grad_new  # adamw.opt:19
     v = beta2 * v + one_minus_beta2 * grad_new * grad_new  # adamw.opt:20
     # adamw.opt:21
@@ -224,10 +224,9 @@ def variance_reduction_adamw_2(
     one_minus_beta2 = tl.load(numbers + 10).to(REAL)
     eps = tl.load(numbers + 11).to(REAL)
     corrected_square_sum = tl.load(values + tensor).to(REAL)
-    maximum_inverse_limit_term = inverse_limit * tl.sqrt(corrected_square_sum)
-    maximum_inverse_limit = tl.maximum(
-        maximum_inverse_limit_term, 1.0, propagate_nan=tl.PropagateNan.ALL
-    )
+    factor_term_2 = inverse_limit * tl.sqrt(corrected_square_sum)
+    factor_term = tl.maximum(factor_term_2, 1.0, propagate_nan=tl.PropagateNan.ALL)
+    factor = 1.0 / factor_term
     full = begin + (end - begin) // BLOCK * BLOCK
     for start in range(begin, full, BLOCK):
         variance_reduction_adamw_2_tile(
@@ -249,7 +248,7 @@ def variance_reduction_adamw_2(
             beta2,
             one_minus_beta2,
             eps,
-            maximum_inverse_limit,
+            factor,
             REAL,
             BLOCK,
         )
@@ -273,7 +272,7 @@ def variance_reduction_adamw_2(
             beta2,
             one_minus_beta2,
             eps,
-            maximum_inverse_limit,
+            factor,
             REAL,
             BLOCK,
         )
@@ -301,23 +300,14 @@ typedef uint16_t f16;
 #define R(x) ((REAL)(x))
 #define SMALLER(a, b) ((a) < (b) ? (a) : (b))
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
-static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
-#define WORD_OF_f32 uint32_t
-#define WORD_OF_f64 uint64_t
-#define WORD JOIN(WORD_OF_, REAL)
-static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
-{
-    WORD x, y;
-    memcpy(&x, &a, sizeof x);
-    memcpy(&y, &b, sizeof y);
-    x = (x & -(WORD)holds) | (y & ((WORD)holds - 1));
-    memcpy(&a, &x, sizeof a);
-    return a;
-}
-static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
-static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -402,20 +392,21 @@ void variance_reduction_adamw_2(int64_t count, const int64_t *tasks, const int64
         REAL *restrict m_at = (REAL *)address[2];
         REAL *restrict v_at = (REAL *)address[3];
         REAL *restrict VarianceReduction_previous_at = (REAL *)address[4];
+        const REAL limit_1 = HIDDEN(R(1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[2];
         const REAL lr = (REAL)numbers[3];
         const REAL inverse_correction_beta1 = (REAL)numbers[4];
         const REAL beta1 = (REAL)numbers[5];
         const REAL one_minus_beta1 = (REAL)numbers[6];
+        const REAL inverse_limit = (REAL)numbers[7];
         const REAL grad_scale = (REAL)numbers[0];
         const REAL gain = (REAL)numbers[1];
-        const REAL inverse_limit = (REAL)numbers[7];
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
         const REAL beta2 = (REAL)numbers[9];
         const REAL one_minus_beta2 = (REAL)numbers[10];
         const REAL eps = (REAL)numbers[11];
         const REAL corrected_square_sum = (REAL)values[VALUES * tensor + 0];
-        const REAL maximum_inverse_limit = MAXIMUM(inverse_limit * SQRT(corrected_square_sum), R(1));
+        const REAL factor = limit_1 / MAX_NUMBER(limit_1, inverse_limit * SQRT(corrected_square_sum));
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
             REAL param = LOAD(PARAM, param_at[i]);
@@ -426,7 +417,7 @@ void variance_reduction_adamw_2(int64_t count, const int64_t *tasks, const int64
             param = one_minus_lr_weight_decay * param;  // adamw.opt:24
             grad = grad_scale * grad;
             const REAL corrected = grad + gain * (grad - previous);  // moments.opt:17
-            const REAL grad_new = corrected / maximum_inverse_limit;  // moments.opt:19
+            const REAL grad_new = factor * corrected;  // moments.opt:19
             m = beta1 * m + one_minus_beta1 * grad_new;  // adamw.opt:19
             v = beta2 * v + one_minus_beta2 * grad_new * grad_new;  // adamw.opt:20
             const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
@@ -480,8 +471,8 @@ def variance_reduction_adamw_2_torch(
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
     grad = grad_scale * grad
     corrected = grad + gain * (grad - previous)  # moments.opt:17
-    # moments.opt:19
-    grad_new = corrected / torch.clamp(inverse_limit * torch.sqrt(corrected_square_sum), min=1.0)
+    grad_new_term = 1.0 / torch.clamp(inverse_limit * torch.sqrt(corrected_square_sum), min=1.0)
+    grad_new = grad_new_term * corrected  # moments.opt:19
     m = beta1 * m + one_minus_beta1 * grad_new  # adamw.opt:19
     v = beta2 * v + one_minus_beta2 * grad_new * grad_new  # adamw.opt:20
     # adamw.opt:21

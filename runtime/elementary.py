@@ -7,8 +7,6 @@ last place of float32; of Triton's own functions only those are used that its in
 """
 
 # pyright: basic, reportCallIssue=false
-
-# pyright: basic, reportCallIssue=false
 # (device functions: their arguments have no Python types, and kernels call kernels)
 
 from __future__ import annotations
@@ -176,119 +174,7 @@ def round_by_chance(x, key, index, base, PARAM: tl.constexpr):
     if tl.bfloat16 == PARAM:
         far = mixed((base >> 32).to(tl.uint32))
         chance = mixed(index.to(tl.uint32) * 0x9E3779B1 + key + far) & 0xFFFF
-        bits = (x.to(tl.uint32, bitcast=True) + chance) & 0xFFFF0000
-        rounded = tl.where(x - x == 0.0, bits.to(tl.float32, bitcast=True), x)
+        bits = x.to(tl.uint32, bitcast=True) + chance  # of an infinity's, none reaches the upper 16
+        lifted = tl.where(x == x, bits.to(tl.float32, bitcast=True), x)
+        rounded = lifted.to(tl.bfloat16, fp_downcast_rounding="rtz").to(tl.float32)
     return rounded
-
-
-# ---------------------------------------------------------------- codes
-
-
-@kernel
-def byte(x, ZERO: tl.constexpr):
-    """The whole number nearest to x + ZERO in [0, 255], of two the even one, as a code."""
-    return (x.to(tl.float32) + (12582912.0 + ZERO)).to(tl.int32, bitcast=True).to(tl.uint8)
-
-
-@kernel
-def binade(x):
-    """The greatest power of two not above x > 0."""
-    if x.dtype == tl.float64:
-        return (x.to(tl.int64, bitcast=True) & 0x7FF0000000000000).to(tl.float64, bitcast=True)
-    bits = x.to(tl.float32).to(tl.int32, bitcast=True) & 0x7F800000
-    return bits.to(tl.float32, bitcast=True)
-
-
-@kernel
-def copysign(size, sign_of):
-    """The size of one number with the sign of another."""
-    bits = size.to(tl.float32).to(tl.uint32, bitcast=True) & 0x7FFFFFFF
-    minus = sign_of.to(tl.float32).to(tl.uint32, bitcast=True) & 0x80000000
-    return (bits | minus).to(tl.float32, bitcast=True)
-
-
-@kernel
-def float8_code(x, CUT: tl.constexpr, BIAS: tl.constexpr, HALF: tl.constexpr, UNIT: tl.constexpr):
-    """An 8-bit float's bits: x to nearest, halves to even. CUT bits of mantissa fewer, exponents
-    less by BIAS; HALF of what is cut, less one; UNIT's neighbours lie as subnormals do."""
-    bits = x.to(tl.float32).to(tl.uint32, bitcast=True)
-    size = bits & 0x7FFFFFFF
-    tiny = (size.to(tl.float32, bitcast=True) + UNIT).to(tl.uint32, bitcast=True) & 0xFF
-    normal = (size - (BIAS << 23) + HALF + ((size >> CUT) & 1)) >> CUT
-    code = tl.where(size < ((BIAS + 1) << 23), tiny, normal)
-    return (code | ((bits >> 24) & 0x80)).to(tl.uint8)
-
-
-@kernel
-def float8_value(code, CUT: tl.constexpr, GROW: tl.constexpr):
-    """The number that an 8-bit float's bits stand for."""
-    bits = code.to(tl.uint32)
-    size = ((bits & 0x7F) << CUT).to(tl.float32, bitcast=True) * GROW
-    return (size.to(tl.uint32, bitcast=True) | ((bits & 0x80) << 24)).to(tl.float32, bitcast=True)
-
-
-@kernel
-def e4m3_code(x):
-    """The bits of x in e4m3."""
-    return float8_code(x, 20, 120, 0x7FFFF, 16384.0)
-
-
-@kernel
-def e4m3_value(code):
-    """What bits of e4m3 stand for."""
-    return float8_value(code, 20, 1.329227995784916e36)
-
-
-@kernel
-def e5m2_code(x):
-    """The bits of x in e5m2."""
-    return float8_code(x, 21, 112, 0xFFFFF, 128.0)
-
-
-@kernel
-def e5m2_value(code):
-    """What bits of e5m2 stand for."""
-    return float8_value(code, 21, 5.192296858534828e33)
-
-
-@kernel
-def half_ulp(x, PARAM: tl.constexpr):
-    """Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1."""
-    size = tl.abs(x)
-    if tl.bfloat16 == PARAM:
-        unit = binade(tl.maximum(size, 1.1754943508222875e-38)) * 0.00390625
-    elif tl.float16 == PARAM:
-        unit = binade(tl.maximum(size, 6.103515625e-05)) * 0.00048828125
-    else:
-        unit = size * 0.0 + 1.0
-    return unit
-
-
-# ---------------------------------------------------------------- two codes to a byte
-
-
-@kernel
-def load_packed(at, index, inside, PLANE: tl.constexpr):
-    """The 4-bit code of each element: the upper half of a byte is that of the first of two elements
-    that lie PLANE apart."""
-    place = index % (2 * PLANE)
-    byte = tl.load(at + (index // (2 * PLANE) * PLANE + place % PLANE), mask=inside)
-    return (byte.to(tl.uint32) >> tl.where(place < PLANE, 4, 0)) & 15
-
-
-@kernel
-def store_packed(
-    at, start, end, inside, code, COUNT: tl.constexpr, BLOCK: tl.constexpr, PLANE: tl.constexpr
-):
-    """Writes the codes of COUNT elements from `start` on; those beyond `end` as 0, to the end of
-    their block."""
-    bytes_at = tl.arange(0, COUNT // 2)
-    there = None
-    if end is not None:
-        code = tl.where(inside, code, 0)
-        there = bytes_at < tl.cdiv(end - start, BLOCK) * (BLOCK // 2)
-    halves = tl.reshape(code.to(tl.uint32), (COUNT // (2 * PLANE), 2, PLANE))
-    shift = tl.where(tl.arange(0, 2) == 0, 4, 0)[None, :, None]
-    bytes = tl.sum(halves << shift, axis=1)
-    packed = tl.reshape(bytes, (COUNT // 2,)).to(tl.uint8)
-    tl.store(at + start // 2 + bytes_at, packed, mask=there)

@@ -87,7 +87,8 @@ def numbers(codec: str) -> Array:
     )
     scales = np.float32(2.0) ** chance.integers(-9, 9, (len(blocks), 1))
     last = chance.standard_normal(block // 2 + 3)
-    odd = np.stack([np.zeros(block), np.full(block, 1e-39), np.full(block, 3e-38)])
+    least = np.linspace(0, 1.01e-33, block)  # of a block that is not taken for zeros
+    odd = np.stack([np.zeros(block), np.full(block, 1e-39), np.full(block, 3e-34), least])
     whole = np.concatenate([(blocks * scales).ravel(), odd.ravel(), np.abs(last)])
     return whole.astype(np.float32)
 

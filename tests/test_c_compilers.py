@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 import handwritten
 import pytest
 import torch
-from contract import parameters, same, train
+from contract import parameters, same, same_states, train
 from test_runtime_c import F32, forget
 
+import stepc
 from stepc.runtime import c as target
 from stepc.runtime import c_cache, c_compiler, use_target
 
@@ -102,6 +104,29 @@ def test_what_a_lesser_compiler_built_is_found_again(
     log.write_text("")
     trained()
     assert not [line for line in log.read_text().splitlines() if "kernels.c" in line]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags are those of x86-64")
+@pytest.mark.parametrize("lacking", ["-mno-avx512vbmi", "-mno-avx512f"])
+@pytest.mark.parametrize("name", ["AdamW8bit", "AdamW4bit", "FlashAdamW"])
+def test_codes_are_looked_up_alike_on_every_processor(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, name: str, lacking: str
+) -> None:
+    real = c_compiler.find_compiler()
+    assert real is not None
+
+    def run(compiler: str) -> torch.optim.Optimizer:
+        monkeypatch.setenv("CC", compiler)
+        forget()
+        cls = getattr(stepc, name)
+        with use_target("c"):
+            optimizer = cls(parameters(cls, shapes=[(5000,), (65, 70)]))
+            train(optimizer, range(3))
+        return optimizer
+
+    one, two = run(real[0]), run(f"{real[0]} {lacking}")
+    assert same(one.param_groups[0]["params"], two.param_groups[0]["params"])
+    assert same_states(one, two)
 
 
 def test_a_compiler_that_only_fails_is_quoted(

@@ -1,5 +1,5 @@
-"""Codecs on every target: each value and border of a codec, blocks that need guards, and steps of
-whole optimizers, against the definition (dsl/codes.py), which searches tables.
+"""Codecs on every target: each value and border of a codec, blocks that need guards, against
+the definition (dsl/codes.py), which searches tables.
 
 A number closer to a border than `NEAR` of the distance between its neighbours may take either: the
 place among the codes is computed in float32, where 2^-15 of a code is a few last places.
@@ -15,15 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from running_codecs import CASES, NEAR, broken, defined, everything, numbers, shaped, states
-from torch.nn import Parameter
 
-import stepc
-from stepc.dsl.interpret import Interpreter, Tensor
 from stepc.dsl.load import load
 from stepc.dsl.signs import nonnegative_states
-from stepc.runtime import use_target
 
 Array = np.ndarray
 HERE = Path(__file__).parent
@@ -124,45 +119,6 @@ def test_a_packed_state_takes_whole_blocks(target: str) -> None:
         assert states("linear4(signed = true)", given, target)["m"].shape == (size,)
 
 
-# ---------------------------------------------------------------- whole optimizers
-
-CODECS = ("dynamic8", "linear8", "dynamic4", "linear4", "power4", "e4m3", "e5m2", "softsign8",
-          "bfloat16", "float16")  # fmt: skip
-OPTIMIZERS = ("AdamW", "Lion", "SGD", "ADOPT", "StableAdamW")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("target", ["torch", "c"])
-@pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_steps_agree_with_the_interpreter(name: str, codec: str, target: str) -> None:
-    """Three steps, each from the interpreter's own states: what a step changes agrees, but for
-    elements whose old code fell on the other side of a border."""
-    hypers = {"momentum": 0.9} if name == "SGD" else {}
-    chance = np.random.default_rng(1)
-    start = chance.standard_normal((20, 60)).astype(np.float32).astype(np.float64)
-    tensor = Tensor("w", start.copy(), "float32", 0)
-    interpreter = Interpreter(load(name, quantize=codec), [tensor], [dict(hypers)])
-    param = Parameter(torch.tensor(start, dtype=torch.float32))
-    optimizer = compiled(name, codec)([param], **hypers)
-    with use_target(target):
-        for _ in range(3):
-            grad = chance.standard_normal((20, 60)).astype(np.float32)
-            param.grad = torch.from_numpy(grad.copy())
-            before = tensor.value.copy()
-            optimizer.step()
-            interpreter.step([grad.astype(np.float64)])
-            moved = np.abs(tensor.value - before).max()
-            off = np.abs(param.detach().numpy() - tensor.value) > 2e-4 * moved + 1e-6
-            assert off.mean() <= 0.002, off.mean()
-            param.data.copy_(torch.tensor(tensor.value))
-
-
-@cache
-def compiled(name: str, codec: str) -> type[torch.optim.Optimizer]:
-    return stepc.compile(name, quantize=codec)
-
-
 # ---------------------------------------------------------------- signs
 
 
@@ -192,3 +148,66 @@ optimizer One:
         s = {value}
 """
     assert (nonnegative_states(load(spec)) == frozenset()) == sign
+
+
+def test_signs_of_many_locals_are_read_off_once() -> None:
+    doubled = "".join(f"        x{k} = x{k - 1} + x{k - 1}\n" for k in range(1, 60))
+    spec = f"""
+optimizer Many:
+    hyper lr = 1.0 in [0, inf)
+    state s: like param
+    update:
+        x0 = abs(grad)
+{doubled}        s = x59
+        direction = grad + s
+"""
+    assert nonnegative_states(load(spec)) == {"s"}
+
+
+def test_a_loss_may_be_negative() -> None:
+    spec = """
+optimizer Lossy:
+    needs loss
+    hyper lr = 1.0 in [0, inf)
+    state s: like param
+    update:
+        s = grad^2 * loss
+        direction = grad + s
+"""
+    assert nonnegative_states(load(spec)) == set()
+
+
+# ---------------------------------------------------------------- codes for zero
+
+
+def warned(lines: str, below: str = "sqrt(v)") -> set[str]:
+    """The warnings of a rule with such storage that divides by `below`."""
+    spec = f"""
+optimizer Divides:
+    hyper lr = 1.0 in [0, inf)
+    state m: like param
+    state v: like param
+{lines}
+    update:
+        m = lerp(m, grad, 0.1)
+        v = lerp(v, grad^2, 0.1)
+        x0 = {below}
+{"".join(f"        x{k} = x{k - 1} * x{k - 1}" + chr(10) for k in range(1, 60))}
+        direction = m / x59
+"""
+    return {warning.code for warning in load(spec).warnings}
+
+
+@pytest.mark.parametrize(
+    ("lines", "below", "codes"),
+    [
+        ("    quantize v: dynamic8", "sqrt(v)", {"W402"}),
+        ("    quantize v: dynamic8", "sqrt(v) + 1e-8", set()),
+        ("    quantize all: dynamic8", "sqrt(v)", {"W402"}),
+        ("    quantize all: dynamic8\n    quantize v: none", "sqrt(v)", set()),
+        ("    quantize all: dynamic8\n    quantize v: none when ndim < 2", "sqrt(v)", {"W402"}),
+        ("    quantize v: dynamic8\n    quantize v: power4", "sqrt(v)", set()),
+    ],
+)
+def test_small_values_as_zero_under_a_root(lines: str, below: str, codes: set[str]) -> None:
+    assert warned(lines, below) == codes

@@ -20,10 +20,10 @@ TORCH = {
 }
 
 
-def spread_out(count: int = 4000) -> np.ndarray:
+def spread_out() -> np.ndarray:
     """Numbers of many sizes, as float32 has them, with the edges of every format among them."""
     chance = np.random.default_rng(3)
-    numbers = chance.standard_normal(count) * 10.0 ** chance.integers(-42, 38, count)
+    numbers = chance.standard_normal(4000) * 10.0 ** chance.integers(-42, 38, 4000)
     edges = [0.0, -0.0, 1.0, 65504.0, 65519.0, 65520.0, 448.0, 57344.0, 2.0**-14, 2.0**-24]
     edges += [
         2.0**-25,

@@ -67,7 +67,10 @@ def test_elementary_functions_are_accurate(errors: dict[str, float]) -> None:
 # In units of the steps taken; 1e-4 for all others. Muon's matrix products are torch's in both, but
 # of float32 sums in another order. A projection multiplies whole weights by such a sum: one unit in
 # the last place of a weight of 4 is 2e-4 of the small steps that these take.
-LIMITS = {"Muon": 1e-3, "AdamHyper": 3e-4, "Ranger21": 3e-4, "SphereProjectionAdamW": 3e-4}
+# FlashSGD: of 5,503 codes one lies at a border, and is the next one in Triton, which rounds a
+# quotient otherwise.
+LIMITS = {"Muon": 1e-3, "AdamHyper": 3e-4, "Ranger21": 3e-4, "SphereProjectionAdamW": 3e-4,
+          "FlashSGD": 3e-3}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(kind.__name__ for kind in optimizers()))

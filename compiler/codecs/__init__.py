@@ -13,6 +13,7 @@ from collections.abc import Callable
 from .codec import Codec as Codec
 from .companded import softsign8, sqrt8
 from .dynamic import dynamic4, dynamic8
+from .dynamic import plain as plain
 from .floats import bfloat16, e4m3, e5m2, float16
 from .linear import linear4, linear8
 from .power import power4

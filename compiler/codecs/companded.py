@@ -10,7 +10,7 @@ arXiv:2602.23349).
 from __future__ import annotations
 
 from ..ir import Graph, Node
-from .codec import Codec, code_number, line, nearest_code
+from .codec import Codec, at_most, code_number, line, nearest_code
 from .scales import Scale
 
 
@@ -24,20 +24,27 @@ def sqrt8(block: int = 32) -> Codec:
     """8 bits, unsigned."""
     scale = Scale(block, "float16")
     return Codec(
-        "sqrt8", "uint8", scale, code_number, nearest_code, 0, 255, compress=_root, expand=_square
+        "sqrt8", "uint8", scale, code_number, _root_code, 0, 255, compress=_root, expand=_square
     )
 
 
 def _softsign_value(graph: Graph, code: Node) -> Node:
     q = code_number(graph, code, 127)
     bent = graph.node("sub", graph.const(2 * 127), graph.node("abs", q))
-    return graph.node("div", q, bent)
+    ratio = graph.node("mul", q, graph.node("inverse", bent))
+    ratio.label = "ratio"  # what has a name is not taken apart: C looks it up in a table
+    return ratio
 
 
 def _softsign_code(graph: Graph, x: Node) -> Node:
-    size = graph.node("add", graph.node("abs", x), graph.const(1))
-    y = graph.node("div", line(graph, 2 * 127, x, 0), size)
-    return nearest_code(graph, y, 127)
+    size = at_most(graph, graph.node("abs", x), 1)
+    bent = line(graph, 1 / (2 * 127), size, 1 / (2 * 127))
+    y = graph.node("mul", size, graph.node("inverse", bent))
+    return nearest_code(graph, graph.node("copysign", y, x), 127)
+
+
+def _root_code(graph: Graph, ratio: Node) -> Node:
+    return nearest_code(graph, at_most(graph, ratio, 255))
 
 
 def _root(graph: Graph, x: Node) -> Node:

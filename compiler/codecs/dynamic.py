@@ -6,20 +6,25 @@ for d = 7 or 3 decades (Dettmers et al. 2022, arXiv:2110.02861; bitsandbytes' ta
 have twice as many fractions, n = 2^(e+1). Index 0 is 0 and the last one is 1. Signed codes are
 127 +- k (7 +- k), unsigned ones k - 1.
 
-Within a decade the value is linear in k, and the lines grow steeper from one to the next. So
-decoding takes the greatest line, encoding the least of their inverses, and neither branches.
-The first index of a decade begins early: half-way, in value, from the index before, whose steps
-are smaller. That is at 0.2 of a step instead of 0, in every decade.
+A map is one node. A Triton tile of one warp looks it up (runtime/codes.py); `plain` spells it out
+for all else. Within a decade the value is linear in k, and the lines grow steeper from one to the
+next. So decoding takes the greatest line, encoding the least of their inverses, and neither
+branches. The first index of a decade begins early: half-way, in value, from the index before, whose
+steps are smaller. That is at 0.2 of a step instead of 0, in every decade. Where indices are few,
+lines through the borders between them say the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
+from itertools import pairwise
 
 from ..ir import Graph, Node
-from .codec import Codec, at_least, at_most, code_number, line, nearest_code
+from .codec import Codec, Map, at_least, at_most, code_number, line, nearest_code
 from .scales import Scale
 
+_MANY = 4  # decades from which on tables pay, and lines through all borders are too many
 _EARLY = 0.2  # where, in steps from a decade's begin, its first index begins
 
 
@@ -36,13 +41,31 @@ def dynamic4(block: int = 128, signed: bool = True, pairs: bool = False) -> Code
 def _dynamic(
     name: str, dtype: str, decades: int, block: int, signed: bool, plane: int = 0
 ) -> Codec:
-    decode = _decode_signed if signed else _decode_unsigned
-    encode = _encode_signed if signed else _encode_unsigned
+    decode = _map("dynamic_value", decades, signed)
+    encode = partial(_encode_signed if signed else _encode_unsigned, decades)
+    if decades >= _MANY:
+        encode = _map("dynamic_code", decades, signed)
     zero = 2**decades - 1 if signed else 0
-    return Codec(
-        name, dtype, Scale(block), partial(decode, decades), partial(encode, decades), zero,
-        plane=plane,
-    )  # fmt: skip
+    return Codec(name, dtype, Scale(block), decode, encode, zero, plane=plane)
+
+
+def _map(op: str, decades: int, signed: bool) -> Map:
+    return lambda graph, x: graph.node(op, x, attr=(decades, signed))
+
+
+def plain(graph: Graph, node: Node) -> Node:
+    """A map as arithmetic; any other node as it is."""
+    match node.op, node.attr:
+        case "dynamic_value", (int(decades), True):
+            return _decode_signed(decades, graph, *node.args)
+        case "dynamic_value", (int(decades), False):
+            return _decode_unsigned(decades, graph, *node.args)
+        case "dynamic_code", (int(decades), True):
+            return _encode_signed(decades, graph, *node.args)
+        case "dynamic_code", (int(decades), False):
+            return _encode_unsigned(decades, graph, *node.args)
+        case _:
+            return node
 
 
 # ---------------------------------------------------------------- decoding
@@ -71,37 +94,45 @@ def _decode_unsigned(decades: int, graph: Graph, code: Node) -> Node:
 
 
 def _encode_signed(decades: int, graph: Graph, x: Node) -> Node:
-    place = _place(decades, False, graph, graph.node("abs", x), x)
-    half = graph.node("sub", place, graph.const(0.5))
-    signed = graph.node("copysign", half, x)
-    return nearest_code(graph, signed, 2**decades - 1)
+    a = at_most(graph, graph.node("abs", x), _last_border(decades, False))  # -1 has no code
+    size = _place(decades, False, graph, a, x)
+    return nearest_code(graph, graph.node("copysign", size, x), 2**decades - 1)
 
 
 def _encode_unsigned(decades: int, graph: Graph, x: Node) -> Node:
-    size = at_least(graph, x, 0)
-    place = _place(decades, True, graph, size, size)
-    return nearest_code(graph, graph.node("sub", place, graph.const(1.5)))
+    a = at_least(graph, x, 0)
+    return nearest_code(graph, _place(decades, True, graph, a, a))
 
 
 def _place(decades: int, unsigned: bool, graph: Graph, a: Node, x: Node) -> Node:
-    """A number whose floor is the index nearest to a; the last index only where x > 0, for -1 has
-    no code."""
-    least: Node | None = None
-    for slope, offset in _inverses(decades, unsigned):
-        own = line(graph, slope, a, offset)
-        least = own if least is None else graph.node("min_number", own, least)
-    assert least is not None
+    """What rounds to the index nearest to a (less one without signs); the last one where x > 0."""
+    less = 0.5 + unsigned
+    rise = 2.5 * _inverses(decades, unsigned)[-1][0]  # steeper than the last decade
+    top = 2 ** (decades + unsigned) - rise * _last_border(decades, unsigned)
+    if decades < _MANY:
+        place = _least(graph, a, _chords(decades, unsigned, less))
+        return graph.node("max_number", place, line(graph, rise, x, top - less))
+    least = _least(graph, a, _inverses(decades, unsigned))
     begin = graph.node("binade", least)  # the decade's first index
     slow = 1 / (1 - _EARLY)
     steep = graph.node(
         "add", line(graph, slow, least, 0), line(graph, 1 - slow, begin, -_EARLY * slow)
     )
     place = graph.node("min_number", least, steep)
-    top = 2 ** (decades + unsigned)
-    border = (1 + _mean(decades, unsigned, top - 1)) / 2
-    rise = 2.5 * _inverses(decades, unsigned)[-1][0]  # steeper than the last decade
-    last = line(graph, rise, x, top - rise * border)
-    return graph.node("max_number", at_most(graph, place, top - 0.125), last)
+    place = graph.node("max_number", place, line(graph, rise, x, top))
+    return graph.node("sub", place, graph.const(less))
+
+
+def _least(graph: Graph, a: Node, lines: Iterable[tuple[float, float]]) -> Node:
+    first, *others = (line(graph, slope, a, offset) for slope, offset in lines)
+    for other in others:
+        first = graph.node("min_number", other, first)
+    return first
+
+
+def _last_border(decades: int, unsigned: bool) -> float:
+    """What lies half-way between the last index but one and 1."""
+    return (1 + _mean(decades, unsigned, 2 ** (decades + unsigned) - 1)) / 2
 
 
 # ---------------------------------------------------------------- the lines
@@ -128,6 +159,21 @@ def _inverses(decades: int, unsigned: bool) -> list[tuple[float, float]]:
     for e in range(1, decades):
         n, size = 2 ** (e + unsigned), 10.0 ** (e - decades + 1)
         found.append((n / (0.9 * size), n * 8 / 9))
+    return found
+
+
+def _chords(decades: int, unsigned: bool, less: float) -> list[tuple[float, float]]:
+    """Slope and offset of lines that together go through every border but the last, where the index
+    changes: they are convex, and in each decade all but two or three lie on one line."""
+    means = [_mean(decades, unsigned, k) for k in range(2**unsigned, 2 ** (decades + unsigned))]
+    halves = [(a + b) / 2 for a, b in pairwise([0.0, *means])]
+    borders = [(border, k - less) for k, border in enumerate(halves, 2**unsigned)]
+    found: list[tuple[float, float]] = []
+    while len(borders) > 1:
+        (a, k), (b, _), *others = borders
+        slope = 1 / (b - a)
+        found.append((slope, k - slope * a))
+        borders = [(c, j) for c, j in others if abs(j - k - slope * (c - a)) > 1e-6]
     return found
 
 

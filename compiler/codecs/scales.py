@@ -5,7 +5,7 @@
     RankOne()             of a matrix: the lesser of its row's and its column's largest magnitude
     Ends(128, 15)         the least value of a block and a fifteenth of its range
 
-Guards. Where the largest magnitude is not above 1e-37 (or rounds to 0) the scale is 0, and the
+Guards. Where the largest magnitude is not above 1e-33 (or rounds to 0) the scale is 0, and the
 block reads back as zeros. Where it is not below 2^126, infinite or NaN, the scale is NaN and the
 block reads back as NaN: nothing beyond a block is touched. A float16 scale stops at 65504; what is
 larger reads back as that.
@@ -22,7 +22,8 @@ from ...dsl.model import constant
 from ...dsl.source import NOWHERE
 from ..ir import Graph, Node, Stream
 
-SMALLEST, LARGEST = 1e-37, 2.0**126
+# float32 has the largest `top` over the smallest scale, and that scale over `top` with all digits.
+SMALLEST, LARGEST = 1e-33, 2.0**126
 _LARGEST_HALF = 65504.0
 _NAN = float("nan")
 
@@ -44,7 +45,8 @@ class Scaling(Protocol):
     def find(
         self, graph: Graph, codes: str, x: Node, top: float
     ) -> tuple[Node, Sequence[tuple[Stream, Node]]]:
-        """The ratios of x to its scale, within [-top, top], and what to store."""
+        """The ratios of x to its scale, within [-top, top] unless that is a float16, which may lie
+        below the largest magnitude; and what to store."""
         ...
 
 
@@ -82,11 +84,7 @@ class Scale:
         scale.label = stream.name
         inverse = _inverse(graph, scale, top)
         inverse.label = f"{codes}_per_scale"
-        ratio = graph.node("mul", x, inverse)
-        if self.dtype == "float16":  # its scale may lie below the largest magnitude
-            ratio = graph.node("max_number", ratio, graph.const(-top))
-            ratio = graph.node("min_number", ratio, graph.const(top))
-        return ratio, [(stream, scale)]
+        return graph.node("mul", x, inverse), [(stream, scale)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +175,5 @@ def _kept(graph: Graph, largest: Node, dtype: str) -> Node:
 def _inverse(graph: Graph, scale: Node, top: float) -> Node:
     """top / scale; 0 where the scale is 0 (or NaN)."""
     some = graph.node("gt", scale, graph.const(0))
-    inverse = graph.node("div", graph.const(top), scale)
+    inverse = graph.node("mul", graph.const(top), graph.node("inverse", scale))
     return graph.node("where", some, inverse, graph.const(0))

@@ -24,11 +24,10 @@ def most_alive(plan: Plan, sweep: Sweep) -> int:
     cells tile by tile."""
     body = sweep_body(plan, sweep, TRITON, keep=False)
     totals = [p.value for p in sweep.partials if body.zone[p.value] == ELEMENT]
-    stored = [s.value for s in sweep.stores if body.zone[s.value] == ELEMENT]
     most = 0
     for walk in body.rounds:
         reduced = [line.node.args[0] for line in walk.reductions]
-        ends = [*reduced, *(totals + stored if walk is body.rounds[-1] else ())]
+        ends = [*reduced, *(left.value for left in (*walk.partials, *walk.stores))]
         most = max(most, len(totals) + len(reduced) + _peak(body, walk, ends))
     return most
 

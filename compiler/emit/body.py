@@ -4,13 +4,13 @@
     per cell             v = load v (rows)                          `cell_loads`, `cell_lines`
       round 1            m = ...  sum of u*u                        lines, then the reductions
                          norm = sqrt(sum)                           lines per cell
-      round 2            param = ... norm ...                       lines; then all stores
+      round 2            param = ... norm ...                       lines; then what it leaves
 
 A flat sweep has one round and no cells. In a sweep over cells, each round goes over the cell's
-elements once, for the reductions that the next round waits for; the last one serves the stores and
-partials. Values are computed again in each round, or kept (`keep`, for cells that fit in
-registers or in a small array). A value has its own line if the spec names it, if it is used twice,
-if it lives outside the loop that uses it, or if the expression would grow too long.
+elements once: for reductions that later ones wait for, for stores, for partials (`rounds.py`).
+Values are computed again in each round, or kept (`keep`, for cells that fit in registers or in a
+small array). A value has its own line if the spec names it, if it is used twice, if it lives
+outside the loop that uses it, or if the expression would grow too long.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...dsl.levels import Level
-from ..ir import CODES, ORDER, REDUCTIONS, Node, Stream, ordered
-from ..plan import Plan, PlanStep, Slot, Sweep
+from ..ir import CODES, ORDER, REDUCTIONS, Node, Store, Stream, ordered
+from ..plan import Partial, Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
 from .expressions import Syntax
 from .names import Event, Naming, identifier
-from .rounds import CELL, ELEMENT, ONCE, depths, rounds_of
+from .rounds import CELL, ELEMENT, ONCE, End, depths, keeps, rounds_of
 
 _LEAVES = frozenset({"load", "fresh", "operand", "value"})
 _UNNAMED = frozenset({"const", "spread"})
 _ALONE = REDUCTIONS | ORDER  # always on a line of their own
 _LONGEST_EXPRESSION = 10  # operations
-_SMALL_CELL = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One walk over the elements (of a cell). `kept`: values of it that later rounds read."""
+    """One walk over the elements (of a cell). `stores` and `partials`: what it leaves per element.
+    `kept`: values of it that later rounds read."""
 
     loads: tuple[Node, ...]
     lines: tuple[Line, ...]
     reductions: tuple[Line, ...]
     cell_lines: tuple[Line, ...]
+    stores: tuple[Store, ...]
+    partials: tuple[Partial, ...]
     kept: tuple[Node, ...]
 
 
@@ -88,37 +90,30 @@ class Body:
 
 
 def sweep_body(
-    plan: Plan, sweep: Sweep, syntax: Syntax, *, cell: Level | None = None, keep: bool | None = None
+    plan: Plan,
+    sweep: Sweep,
+    syntax: Syntax,
+    *,
+    cell: Level | None = None,
+    keep: bool | None = None,
+    early: bool = False,
 ) -> Body:
     """The lines of a sweep. `cell`: walk over these cells although the sweep is flat (C walks over
-    rows where a value per row is read). `keep`: see above; by default for constant small cells."""
+    rows where a value per row is read). `keep`: see above; by default for constant small cells.
+    `early`: store before the last round what can be, where values are kept."""
     level = sweep.cell or cell
     if keep is None:
         keep = sweep.cell is not None and keeps(sweep.cell)
 
-    def zone(node: Node) -> int:
-        return ONCE if node.level.is_coarse else CELL if node.level == level else ELEMENT
+    def zone(of: Level) -> int:
+        return ONCE if of.is_coarse else CELL if of == level else ELEMENT
 
-    return _Arranger(plan, sweep, syntax, zone, keep).body()
+    return _Arranger(plan, sweep, syntax, zone, keep, early).body()
 
 
 def straight_body(plan: Plan, step: PlanStep, syntax: Syntax) -> Body:
     """The lines of a step without loops: a finish, or any step on whole tensors (torch)."""
-    return _Arranger(plan, step, syntax, lambda node: ONCE, False).body()
-
-
-def keeps(cell: Level) -> bool:
-    """Whether a cell is small enough to keep its values between rounds."""
-    size = cell_size(cell)
-    return size is not None and size <= _SMALL_CELL
-
-
-def cell_size(cell: Level) -> int | None:
-    """The number of elements of a cell, if it is the same constant for all tensors."""
-    if cell.kind != "chunks":
-        return None
-    value = getattr(cell.args[0], "value", None)
-    return int(value) if value is not None else None
+    return _Arranger(plan, step, syntax, lambda level: ONCE, keep=False, early=False).body()
 
 
 @dataclass(slots=True)
@@ -126,18 +121,22 @@ class _Arranger:
     plan: Plan
     step: PlanStep
     syntax: Syntax
-    place: Callable[[Node], int]
+    place: Callable[[Level], int]
     keep: bool
+    early: bool
 
     def body(self) -> Body:
         roots = step_roots(self.step)
         order = list(ordered(roots))
-        zone = {node: self.place(node) for node in order}
+        zone = {node: self.place(node.level) for node in order}
         depth = depths(order, zone)
-        needed, kept = rounds_of(roots, zone, depth, keep=self.keep)
-        named = self._named(order, roots, zone, {n for ns in kept for n in ns})
-        walks = [[n for n in order if n in nodes] for nodes in needed]
-        events = self._events(order, roots, zone, depth, walks, named)
+        left = self._left()
+        walked = rounds_of([_end(x) for x in left], zone, depth, keep=self.keep, early=self.early)
+        named = self._named(order, roots, zone, {n for ns in walked.kept for n in ns})
+        walks = [[n for n in order if n in nodes] for nodes in walked.needed]
+        placed = list(zip(left, walked.places, strict=True))
+        leaving = [[x for x, place in placed if place == k] for k in range(len(walks))]
+        events = self._events(order, roots, zone, depth, walks, leaving, named)
         partials = self.step.partials if isinstance(self.step, Sweep) else ()
         sums = frozenset(identifier(p.slot.name) for p in partials)
         naming = Naming(events, zone, frozenset(s.name for s in self.plan.streams), sums)
@@ -160,7 +159,9 @@ class _Arranger:
                 lines(walk),
                 lines(n for n in at(CELL, k + 1) if n.op in REDUCTIONS),
                 lines(n for n in at(CELL, k + 1) if n.op not in REDUCTIONS),
-                tuple(kept[k]),
+                tuple(x for x in leaving[k] if isinstance(x, Store)),
+                tuple(x for x in leaving[k] if isinstance(x, Partial)),
+                tuple(walked.kept[k]),
             )
             for k, walk in enumerate(walks)
         ]
@@ -175,6 +176,13 @@ class _Arranger:
             lines(at(CELL, 0)),
             tuple(rounds),
         )
+
+    def _left(self) -> list[Store | Partial]:
+        """What a sweep leaves per element."""
+        if not isinstance(self.step, Sweep):
+            return []
+        stores = [s for s in self.step.stores if self.place(s.stream.level) == ELEMENT]
+        return stores + [p for p in self.step.partials if self.place(p.value.level) == ELEMENT]
 
     # ------------------------------------------------------------ who has a name
 
@@ -237,6 +245,7 @@ class _Arranger:
         zone: dict[Node, int],
         depth: dict[Node, int],
         walks: Sequence[list[Node]],
+        leaving: Sequence[Sequence[Store | Partial]],
         named: set[Node],
     ) -> list[Event]:
         """Every line in the order of the text. Without `keep`, what a round computes per element
@@ -257,15 +266,18 @@ class _Arranger:
             inside = make(sorted(walk, key=lambda n: n.op not in _LEAVES), stretch)
             cell = [n for n in order if zone[n] == CELL and depth[n] == k + 1]
             inside += [Event(None, reads(n), stretch) for n in cell if n.op in REDUCTIONS]
-            if k == len(walks) - 1:
-                ends = [root for root in roots if zone[root] == ELEMENT]
-                inside.append(Event(None, frozenset(leaves_of(ends, named)), stretch))
+            ends = [left.value for left in leaving[k]]
+            inside.append(Event(None, frozenset(leaves_of(ends, named)), stretch))
             if stretch:  # what is read in a round of its own, is read from outside too
                 events += [Event(None, event.reads, 0) for event in inside]
             events += inside
             events += make(cell, 0)
         events.append(Event(None, frozenset(leaves_of(roots, named)), 0))
         return events
+
+
+def _end(left: Store | Partial) -> End:
+    return left.value, left.stream.name if isinstance(left, Store) else None
 
 
 def leaves_of(nodes: Iterable[Node], named: set[Node]) -> Iterable[Node]:

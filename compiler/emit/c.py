@@ -15,12 +15,18 @@ from dataclasses import dataclass
 from ...dsl.levels import ROWS, Level
 from ..plan import Finish, Plan, Sweep
 from .body import Body, stream_of, sweep_body
+from .c_blocks import Blocks
+from .c_decoding import table_lines
 from .c_finish import finish_lines
-from .c_loops import START, Loops, partial_name
+from .c_loops import Loops, partial_name
 from .c_prelude import prelude
 from .c_streams import address_lines, constant, declare_pointer, declared, load, slot_at
 from .c_strips import strips
+from .c_sums import START
+from .expressions import expression
 from .render import render
+from .rounds import cell_size
+from .spelled import spelled_out
 from .syntaxes import C
 
 TABLES = {
@@ -43,7 +49,8 @@ class CFunction:
 def c_function(plan: Plan, step: Sweep | Finish, name: str) -> CFunction:
     """The function of one step."""
     if isinstance(step, Sweep):
-        return _function("c_sweep", name, _sweep_title(step), _sweep(plan, step), "const ")
+        before, lines = _sweep(plan, spelled_out(plan, step))
+        return _function("c_sweep", name, _sweep_title(step), lines, "const ", before)
     return _function("c_finish", name, _finish_title(step), finish_lines(plan, step), "")
 
 
@@ -58,14 +65,19 @@ def c_module(functions: Sequence[CFunction], title: str, *, values: int, partial
     )
 
 
-def _function(template: str, name: str, title: str, lines: list[str], values: str) -> CFunction:
+def _function(
+    template: str, name: str, title: str, lines: list[str], values: str, before: Sequence[str] = ()
+) -> CFunction:
+    """`before`: what stands before the loop over tasks."""
     words = set(re.findall(r"\w+", "\n".join(lines)))
     tables = tuple(table for table in TABLES if table in words)
     args = ", ".join(
         ["int64_t count"]
         + [(values if t in ("values", "totals") else "") + TABLES[t] for t in tables]
     )
-    text = render(template, title=title, signature=f"void {name}({args})", lines=lines)
+    text = render(
+        template, title=title, signature=f"void {name}({args})", lines=lines, before=before
+    )
     return CFunction(name, tables, text.rstrip("\n"))
 
 
@@ -85,27 +97,37 @@ def _sweep_title(sweep: Sweep) -> str:
     return f"One pass{over}: reads {reads}; writes {writes}" + (f"; sums {sums}" if sums else "")
 
 
-def _sweep(plan: Plan, sweep: Sweep) -> list[str]:
+def _sweep(plan: Plan, sweep: Sweep) -> tuple[list[str], list[str]]:
+    """What is computed once for all tasks, and the lines of a task."""
     cell = sweep.cell or _segments(sweep)
-    body = sweep_body(plan, sweep, C, cell=cell)
+    body = sweep_body(plan, sweep, C, cell=cell, early=True)
     written = {store.stream for store in sweep.stores}
     moved = dict.fromkeys([*sweep.loads, *(s.stream for s in sweep.stores)])
     lines = [declare_pointer(plan, stream, stream in written) for stream in moved]
-    lines += _leaves(plan, body)
+    limits = _limits(body)
+    lines += [*limits, *_leaves(plan, body)]
     scope = [body.names[n] for n in (*body.operands, *body.values, *body.loads)]
     lines += declared(body.prologue, body.names, C, "REAL", scope)
-    lines += _tasks(plan, sweep, body, cell)
+    loops = _loops(plan, sweep, body, cell)
+    lines += _tasks(sweep, loops)
     columns = ("tensor", "begin", "end")
     task = ", ".join(f"{name} = tasks[3 * task + {k}]" for k, name in enumerate(columns))
-    return [f"const int64_t {task};", *address_lines(plan, lines), *lines]
+    found = loops.tables.values() if isinstance(loops, Blocks) else ()
+    tables = [line for decoding in found for line in table_lines(body, decoding)]
+    before = [*limits, *tables] if tables else []
+    return before, [f"const int64_t {task};", *address_lines(plan, lines), *lines]
 
 
-def _tasks(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> list[str]:
-    """The loops of a task, between the totals they begin with and what they leave of them."""
+def _loops(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> Loops:
     if cell is not None and cell.kind == "cols":
-        loops: Loops = strips(plan, sweep, body, cell)
-    else:
-        loops = Loops(plan, sweep, body, cell)
+        return strips(plan, sweep, body, cell)
+    if cell is not None and cell_size(cell) is not None:
+        return Blocks(plan, sweep, body, cell)
+    return Loops(plan, sweep, body, cell)
+
+
+def _tasks(sweep: Sweep, loops: Loops) -> list[str]:
+    """The loops of a task, between the totals they begin with and what they leave of them."""
     return [
         *(f"double {partial_name(p)} = {START[p.kind]};" for p in sweep.partials),
         *loops.lines(),
@@ -122,6 +144,25 @@ def _segments(sweep: Sweep) -> Level | None:
     if any(level.kind in ("rows", "cols", "tiles") for level in levels):
         return ROWS
     return next(iter(sorted(levels, key=lambda level: level.kind)), None)
+
+
+def _limits(body: Body) -> list[str]:
+    """Constants that something is held above or below, each with a name of its own."""
+    found = dict.fromkeys(
+        arg
+        for node in body.zone
+        if node.op in ("max_number", "min_number", "maximum", "minimum")
+        for arg in node.args
+        if arg.op == "const"
+    )
+    taken = set(body.names.values())
+    for node in found:
+        shown = re.sub(r"\W", "_", expression(node, {}, C).replace("-", "minus_").strip("R()"))
+        body.names[node] = next(
+            name for k in range(99) if (name := f"limit_{shown}{'_' * k}") not in taken
+        )
+        taken.add(body.names[node])
+    return [f"const REAL {body.names[n]} = HIDDEN({expression(n, {}, C)});" for n in found]
 
 
 def _leaves(plan: Plan, body: Body) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .c_look_up import LOOK_UP
+
 
 def _float8(name: str, mantissa: int, bias: int) -> dict[str, str]:
     """Both ways for a format with so many bits of mantissa, so many fewer exponents than float."""
@@ -32,11 +34,11 @@ CODE_FUNCTIONS = {
 #define HALF_BYTE(at, i, plane) \\
     ((at)[(i) / (2 * plane) * plane + (i) % plane] >> ((i) / plane % 2 ? 0 : 4) & 15)""",
     "unpack": """\
-/* The codes of a block: a byte holds two, of elements that lie `plane` apart. */
+/* The codes of whole blocks: a byte holds two, of elements that lie `plane` apart. */
 static inline void unpack(
-    uint8_t *restrict codes, const uint8_t *restrict bytes, int block, int plane)
+    uint8_t *restrict codes, const uint8_t *restrict bytes, int count, int plane)
 {
-    for (int first = 0; first < block; first += 2 * plane)
+    for (int first = 0; first < count; first += 2 * plane)
         for (int k = 0; k < plane; k++) {
             codes[first + k] = bytes[first / 2 + k] >> 4;
             codes[first + plane + k] = bytes[first / 2 + k] & 15;
@@ -44,12 +46,13 @@ static inline void unpack(
 }""",
     "pack": """\
 static inline void pack(
-    uint8_t *restrict bytes, int block, int plane, const uint8_t *restrict codes)
+    uint8_t *restrict bytes, int count, int plane, const int *restrict codes)
 {
-    for (int first = 0; first < block; first += 2 * plane)
+    for (int first = 0; first < count; first += 2 * plane)
         for (int k = 0; k < plane; k++)
             bytes[first / 2 + k] = (uint8_t)(codes[first + k] << 4 | codes[first + plane + k]);
 }""",
+    "look_up": LOOK_UP,
     "BYTE": """\
 static inline int BYTE(float x, int zero) /* the whole number nearest to x + zero; ties to even */
 {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from .c_codes import CODE_FUNCTIONS
+from .c_math import FLOAT32_FUNCTIONS
 
 _HEAD = """\
 #include <math.h>
@@ -41,7 +42,12 @@ _OWN = {
     "min_number": "{T} {MIN_NUMBER}({T} a, {T} b) { return a < b ? a : b; }",
     "maximum": "{T} {MAXIMUM}({T} a, {T} b) { return {WHERE}(a != a, a, {MAX_NUMBER}(a, b)); }",
     "minimum": "{T} {MINIMUM}({T} a, {T} b) { return {WHERE}(a != a, a, {MIN_NUMBER}(a, b)); }",
-    "softplus": "{T} {SOFTPLUS}({T} x) { return {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))); }",
+    "softplus": """\
+{T} {SOFTPLUS}({T} x)
+{
+    const int wide = sizeof({T}) == 8;
+    return wide ? {MAXIMUM}(x, 0) + {LOG1P}({EXP}(-{ABS}(x))) : softplus_f32(x);
+}""",
     "clamp": "{T} {CLAMP}({T} x, {T} low, {T} high) { return {MINIMUM}({MAXIMUM}(x, low), high); }",
     "mod": """\
 {T} {MOD}({T} a, {T} b) /* of b's sign */
@@ -64,6 +70,14 @@ _CHOICE = {
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)""",
+    "WORD_OF": """\
+static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }""",
+    "REAL_OF": """\
+static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }""",
+    "HIDDEN": """\
+/* A number that the compiler does not know: else it makes two loops of `x > 0 ? x : 0`, or a choice
+   where there is an instruction for the larger of two. */
+static inline REAL HIDDEN(REAL x) { __asm__("" : "+m"(x)); return x; }""",
     "WHERE": """\
 static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops become vectors */
 {
@@ -165,11 +179,12 @@ def _words(text: str) -> set[str]:
 
 def _definitions() -> dict[str, str]:
     """Name to text, in an order in which definitions come before their uses."""
-    found: dict[str, str] = {}
+    found = {name: _CONVERSIONS[name] for name in ("bits_of", "float_of")} | FLOAT32_FUNCTIONS
     for name, (libm, count) in _LIBM.items():
         args = [("x",), ("x", "y")][count - 1]
         takes, gives = ", ".join(f"REAL {a}" for a in args), ", ".join(args)
-        body = f"sizeof(REAL) == 8 ? {libm}({gives}) : {libm}f({gives})"
+        short = f"{libm}_f32" if f"{libm}_f32" in FLOAT32_FUNCTIONS else f"{libm}f"
+        body = f"sizeof(REAL) == 8 ? {libm}({gives}) : {short}({gives})"
         found[name.upper()] = f"static inline REAL {name.upper()}({takes}) {{ return {body}; }}"
     found["abs"] = "#define abs(x) fabs(x)"
     found["round"] = "#define round(x) rint(x)"

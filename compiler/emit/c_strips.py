@@ -2,7 +2,11 @@
 
     for (int64_t strip = begin; strip < end; strip += 256) {
         double norm_total[256];
-        for (row ...) for (j ...) norm_total[j] += ...     a round
+        for (block ...) {                                           a round: blocks of rows
+            REAL norm_part[256];
+            for (row ...) for (j ...) norm_part[j] += ...
+            for (j ...) norm_total[j] += norm_part[j];
+        }
 
 What `c_loops.py` has in a variable per cell is here an array over the strip's columns.
 """
@@ -16,13 +20,15 @@ from ...dsl.levels import Level
 from ..ir import Node, Stream
 from ..plan import Plan, Sweep
 from .body import Body, Line, Round, stream_of
-from .c_loops import START, Loops, c_type, indented
+from .c_loops import Loops, c_type
 from .c_streams import load, tile_at
+from .c_sums import START, Sum, indented
 from .expressions import definition
-from .rounds import CELL, ELEMENT
+from .rounds import CELL
 from .syntaxes import C
 
 STRIP = 256
+BLOCK = 64  # rows whose sums are in REAL; those of all blocks are added in double
 _COLUMN = "strip + j"
 
 
@@ -36,8 +42,8 @@ class Strips(Loops):
         lines += _over_strip(first + self._computed(self.body.cell_lines))
         for walk in self.body.rounds:
             lines += self._strip_round(walk)
-        ends = [self.store(s, _COLUMN) for s in self.stores(CELL)]
-        sums = [s.into(s.name) for s in self.partials(CELL)]
+        ends = [self.store(s, _COLUMN) for s in self.cell_stores]
+        sums = [s.into(s.name) for s in self.cell_sums]
         lines += _over_strip(ends) + _over_strip(sums, simd=False)
         head = f"for (int64_t strip = begin; strip < end; strip += {STRIP}) {{"
         return [head, *indented(lines), "}"]
@@ -49,21 +55,18 @@ class Strips(Loops):
         return list(dict.fromkeys(f"{c_type(n)} {name}[{STRIP}];" for n, name in names.items()))
 
     def _strip_round(self, walk: Round) -> list[str]:
-        sums = {line: self.sum(line) for line in walk.reductions}
+        """One walk over the rows, a block of them at a time, whose sums are in REAL."""
+        made = [self.sum(line) for line in walk.reductions]
+        whole = self.sums(walk.partials)
         inner = ["const int64_t i = row * cols + strip + j;"]
         inner += [self.load(node, "i") for node in walk.loads]
         inner += self.lets(walk.lines, walk.loads)
-        inner += [s.into(f"{s.name}[j]") for s in sums.values()]
-        last = walk is self.body.rounds[-1]
-        partials = self.partials(ELEMENT) if last else []
-        if last:
-            inner += [self.store(s, "i") for s in self.stores(ELEMENT)]
-            inner += [s.into(s.name) for s in partials]
-        lines = [f"double {s.name}[{STRIP}];" for s in sums.values()]
-        lines += _over_strip([f"{s.name}[j] = {START[s.kind]};" for s in sums.values()])
-        columns = _over_strip(inner, simd=not partials)
-        lines += ["for (int64_t row = 0; row < rows; row++) {", *indented(columns), "}"]
-        after = [self._assign(line.node, f"(REAL){s.name}[j]") for line, s in sums.items()]
+        inner += [_added(s) for s in (*made, *whole)]
+        inner += [self.store(s, "i") for s in walk.stores]
+        lines = [f"double {s.name}[{STRIP}];" for s in made]
+        lines += _over_arrays([f"{s.name}[j] = {START[s.kind]};" for s in made])
+        lines += _by_blocks(inner, made, whole)
+        after = [self._assign(li.node, f"(REAL){li.name}_total[j]") for li in walk.reductions]
         return lines + _over_strip(after + self._computed(walk.cell_lines))
 
     def _computed(self, lines: Sequence[Line]) -> list[str]:
@@ -92,6 +95,47 @@ def strips(plan: Plan, sweep: Sweep, body: Body, cell: Level) -> Strips:
         node: f"{name}[j]" if body.zone[node] == CELL else name for node, name in body.names.items()
     }
     return Strips(plan, sweep, replace(body, names=names), cell)
+
+
+def _by_blocks(inner: Sequence[str], made: Sequence[Sum], whole: Sequence[Sum]) -> list[str]:
+    """The rows, with `inner` for each element; without sums in one go. `made` are sums per column,
+    `whole` those over everything."""
+    if not made and not whole:
+        return ["for (int64_t row = 0; row < rows; row++) {", *indented(_over_strip(inner)), "}"]
+    sums = [*made, *whole]
+    lines = [
+        f"const int64_t below = SMALLER(block + {BLOCK}, rows);",
+        *(f"REAL {_part(s)}[{STRIP}];" for s in sums),
+        *_over_arrays([f"{_part(s)}[j] = {START[s.kind]};" for s in sums]),
+        "for (int64_t row = block; row < below; row++) {",
+        *indented(_over_strip(inner)),
+        "}",
+        *_over_arrays([_joined(s, f"{s.name}[j]") for s in made]),
+        *_over_strip([_joined(s, s.name) for s in whole], simd=False),
+    ]
+    return [f"for (int64_t block = 0; block < rows; block += {BLOCK}) {{", *indented(lines), "}"]
+
+
+def _part(total: Sum) -> str:
+    return f"{total.name.removesuffix('_total')}_part"
+
+
+def _added(total: Sum) -> str:
+    """The statement that adds an element to its column's part, in REAL."""
+    part = f"{_part(total)}[j]"
+    if total.kind == "sum":
+        return f"{part} += {total.value};"
+    return f"{part} = {'MAXIMUM' if total.kind == 'max' else 'MINIMUM'}({part}, {total.value});"
+
+
+def _joined(total: Sum, target: str) -> str:
+    return Sum(total.name, total.kind, f"{_part(total)}[j]").into(target)
+
+
+def _over_arrays(lines: Sequence[str]) -> list[str]:
+    """A loop over whole arrays: so many of their elements that compilers know what to do."""
+    loop = [f"for (int64_t j = 0; j < {STRIP}; j++) {{", *indented(lines), "}"]
+    return loop if lines else []
 
 
 def _over_strip(lines: Sequence[str], simd: bool = True) -> list[str]:

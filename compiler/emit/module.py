@@ -27,6 +27,7 @@ from .layout import WIDTH, assignment, lines, tuple_of
 from .paths import path_literal
 from .python import quoted
 from .render import render
+from .syntaxes import TRITON_PLACES
 from .torch import TorchFunction
 from .words import step_lines, wrapped
 
@@ -222,11 +223,11 @@ def _imports(text: str, made: dict[str, Emitted], forms: Iterable[TorchFunction]
     names = sorted((n for n in (*_RUNTIME, *_FUNCTIONS) if n in words), key=_isort)
     yield from _import("stepc.runtime", names)
     functions = sorted({f for e in made.values() if e.triton for f in e.triton.functions})
-    if functions:
-        yield from _import("stepc.runtime.elementary", functions)
-    cells = sorted({f for form in forms for f in form.functions})
-    if cells:
-        yield from _import("stepc.runtime.forms", cells)
+    taken = {place: [n for n in functions if n in known] for place, known in TRITON_PLACES.items()}
+    taken["forms"] = sorted({f for form in forms for f in form.functions})
+    for place in sorted(taken):
+        if taken[place]:
+            yield from _import(f"stepc.runtime.{place}", taken[place])
 
 
 def _import(module: str, names: list[str]) -> list[str]:

@@ -4,7 +4,7 @@
 
 C text is generic in REAL: its capitals (SQRT, MAXIMUM, ...) are macros and inline functions of
 `c_prelude.py`. The functions that Triton lacks (`TRITON_FUNCTIONS`: sign, power, atan2, ...) are
-kernels of `runtime/elementary.py`. To add an operation, add a line to each of the three.
+kernels of `runtime/` (`TRITON_PLACES`). To add an operation, add a line to each of the three.
 """
 
 from __future__ import annotations
@@ -35,10 +35,22 @@ CODE_FUNCTIONS = (
 )  # fmt: skip
 TRITON_FUNCTIONS = frozenset(
     {"sign", "modulo", "power", "tanh", "softplus", "tan", "atan", "atan2", "cbrt", "round_even",
-     "round_by_chance", "copysign", "byte", "half_ulp", "load_packed",
-     "store_packed",
-     *CODE_FUNCTIONS}
+     "round_by_chance", "larger", "smaller"}
 )  # fmt: skip
+TRITON_CODES = frozenset(
+    {"copysign", "byte", "half_ulp", "in_half_ulps", "inverse", "quotient", "dynamic_code",
+     "dynamic_value", *CODE_FUNCTIONS}
+)  # fmt: skip
+TRITON_PACKED = frozenset(
+    {"load_packed", "store_packed", "load_halves", "store_halves", "load_planes", "store_planes",
+     "largest_along", "least_along"}
+)  # fmt: skip
+TRITON_PLACES = {
+    "codes": TRITON_CODES,
+    "elementary": TRITON_FUNCTIONS,
+    "packed": TRITON_PACKED,
+}  # modules of the runtime: what kernels take from them
+DYNAMIC_MAPS = ((7, True), (7, False), (3, True), (3, False))  # decades; with signs or without
 
 
 def infix(sign: str, binds: int) -> Form:
@@ -94,6 +106,16 @@ def _c_number(value: float, needed: int) -> str:
     return f"R({text})"
 
 
+def _c_spell(node: Node) -> str:
+    match node.op:
+        case "cast" | "byte":
+            return f"{node.op}:{node.attr}"
+        case "maximum" | "minimum" if node.args[1].op == "const":
+            return f"{node.op}:number"
+        case _:
+            return node.op
+
+
 C = Syntax(
     "C",
     {
@@ -119,14 +141,19 @@ C = Syntax(
         **{op: call_form(op.upper()) for op in CODE_FUNCTIONS},
         "real": call_form("R"),
         "half_ulp": call_form("HALF_ULP"),
+        "in_half_ulps": Form("{0} / HALF_ULP({1})", MUL, (MUL, LOOSE)),
+        "inverse": Form("R(1) / {0}", MUL, (MUL + 1,)),
         **{f"byte:{zero}": call_form("BYTE", 1, str(zero)) for zero in ZERO_CODES},
         "copysign": call_form("COPYSIGN", 2),
         "clamp": call_form("CLAMP", 3),
         "max_number": call_form("MAX_NUMBER", 2),
         "min_number": call_form("MIN_NUMBER", 2),
+        # The second of two numbers is what these give where one is NaN.
+        "maximum:number": Form("MAX_NUMBER({1}, {0})", ATOM, (LOOSE, LOOSE)),
+        "minimum:number": Form("MIN_NUMBER({1}, {0})", ATOM, (LOOSE, LOOSE)),
     },
     _c_number,
-    lambda node: f"{node.op}:{node.attr}" if node.op in ("cast", "byte") else node.op,
+    _c_spell,
 )  # fmt: skip
 
 
@@ -160,7 +187,7 @@ def _triton_number(value: float, needed: int) -> str:
 
 def _triton_spell(node: Node) -> str:
     match node.op:
-        case "cast" | "byte":
+        case "cast" | "byte" | "dynamic_value" | "dynamic_code":
             return f"{node.op}:{node.attr}"
         case "clamp" if not all(bound.is_host for bound in node.args[1:]):
             return "clamp between values"
@@ -197,7 +224,15 @@ TRITON = Syntax(
         **{op: call_form(op) for op in CODE_FUNCTIONS},
         "real": Form("{0}.to(REAL)", ATOM, (ATOM,)),
         "half_ulp": call_form("half_ulp", 1, "PARAM"),
+        "in_half_ulps": call_form("in_half_ulps", 2, "PARAM"),
         **{f"byte:{zero}": call_form("byte", 1, str(zero)) for zero in ZERO_CODES},
+        **{
+            f"{op}:{kind}": call_form(op, 1, *map(str, kind))
+            for op in ("dynamic_value", "dynamic_code")
+            for kind in DYNAMIC_MAPS
+        },
+        "inverse": call_form("inverse"),
+        "quotient": call_form("quotient", 2),
         "copysign": call_form("copysign", 2),
         "maximum": call_form("tl.maximum", 2, _KEEP_NAN, takes=TYPED),
         "minimum": call_form("tl.minimum", 2, _KEEP_NAN, takes=TYPED),

@@ -28,6 +28,7 @@ from .expressions import expression
 from .layout import WIDTH, call, lines
 from .names import identifier
 from .render import render
+from .spelled import spelled_out
 from .spelling import commented, fitted, spell
 from .torch_syntax import TORCH
 
@@ -63,7 +64,8 @@ class TorchFunction:
 
 def torch_function(plan: Plan, step: PlanStep, name: str, doc: str = "") -> TorchFunction:
     """The torch form of one step."""
-    return _Writer(plan, step, straight_body(plan, step, TORCH)).function(name, doc or _doc(step))
+    plain = spelled_out(plan, step)
+    return _Writer(plan, plain, straight_body(plan, plain, TORCH)).function(name, doc or _doc(step))
 
 
 @dataclass(slots=True)

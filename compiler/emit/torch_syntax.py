@@ -134,6 +134,8 @@ TORCH = Syntax(
         "copysign": call_form("torch.copysign", 2),
         "binade": call_form("binade_of"),
         "half_ulp": call_form("half_ulp_of", 1, "dtype"),
+        "in_half_ulps": Form("{0} / half_ulp_of({1}, dtype)", MUL, (MUL, LOOSE)),
+        "inverse": Form("1.0 / {0}", MUL, (MUL + 1,)),
         **{
             form: Form(text, ATOM, (ATOM,))
             for name, kind in (("e4m3", "float8_e4m3fn"), ("e5m2", "float8_e5m2"))

@@ -14,8 +14,9 @@ from dataclasses import replace
 from ..plan import Finish, Plan, Sweep
 from .alive import most_alive
 from .body import sweep_body
+from .spelled import for_one_warp, spelled_out
 from .syntaxes import TRITON
-from .triton_cells import cell_kernel
+from .triton_cells import cell_kernel, looks_up
 from .triton_finish import finish_kernel
 from .triton_frame import Frame, KernelText, kernel_text
 from .triton_partials import collect, totals_of, write
@@ -26,6 +27,7 @@ def kernel_of(
     plan: Plan, step: Sweep | Finish, name: str, doc: str, *, values: int, partials: int
 ) -> KernelText:
     """The kernel of one step. `values` and `partials` are the row lengths of those tables."""
+    step = for_one_warp(plan, step) if looks_up(step) else spelled_out(plan, step)
     match step:
         case Finish():
             return finish_kernel(plan, step, name, doc, values, partials)
@@ -44,7 +46,8 @@ def _flat(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
     frame.open_numbers()
     (walk,) = frame.body.rounds
     totals = totals_of(sweep.partials, "[BLOCK]")
-    writer = TileWriter(frame, replace(LINE, base="index - lanes"))
+    frame.names.append("begin")  # 2^32 is a whole number of tasks
+    writer = TileWriter(frame, replace(LINE, base="begin"))
     writer.open([s for s in streams if not s.level.is_coarse])
     writer.load(walk.loads)
     writer.compute(walk.lines)

@@ -103,19 +103,18 @@ def whole_cell(
     tiles: list[Tile] = []
     lines = load_cells(frame, walk.cell, walk.mask)
     lines += compute_cells(frame, frame.body.cell_lines)
-    element, cell = split(sweep)
-    swept = [total for total in totals if total.shape == walk.shape]
+    _, cell = split(sweep)
     every = frame.body.rounds
     moved = [*sweep.loads, *(store.stream for store in sweep.stores)]
     for k, one in enumerate(every):
-        ends = k == len(every) - 1
         made = [Total(r.name, r.node.op, r.node.args[0], walk.shape) for r in one.reductions]
-        goals, written = made + (swept if ends else []), element if ends else []
+        swept = {slot_name(partial.slot) for partial in one.partials}
+        goals = made + [total for total in totals if total.name in swept]
         writer = TileWriter(frame, walk.geometry)
-        writer.open(streams_of(frame.plan, one, written), moved)
+        writer.open(streams_of(frame.plan, one), moved)
         writer.load(one.loads)
         writer.compute(one.lines)
-        writer.store(written)
+        writer.store(one.stores)
         title = f"{walk.name}_tile" if len(every) == 1 else f"{walk.name}_round_{k + 1}"
         tile = writer.finish(title, walk.doc, goals)
         tiles.append(tile)
@@ -133,10 +132,10 @@ def whole_cell(
     return lines, tiles
 
 
-def streams_of(plan: Plan, walk: Round, stores: Sequence[Store]) -> list[Stream]:
+def streams_of(plan: Plan, walk: Round) -> list[Stream]:
     """Everything that one round moves per element."""
     loaded = [stream_of(plan, node) for node in walk.loads]
-    return list(dict.fromkeys([*loaded, *(store.stream for store in stores)]))
+    return list(dict.fromkeys([*loaded, *(store.stream for store in walk.stores)]))
 
 
 def zones(sweep: Sweep, per_element: str, per_cell: str) -> list[Total]:

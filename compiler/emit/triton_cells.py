@@ -17,10 +17,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...dsl.levels import Level
-from ..plan import Plan, Sweep
-from .body import cell_size, sweep_body
+from ..plan import Finish, Plan, Sweep
+from .body import sweep_body
+from .rounds import cell_size
 from .syntaxes import TRITON
-from .triton_blocks import are_short, blocks_kernel
+from .triton_blocks import TILE, are_short, blocks_kernel
 from .triton_cell_parts import (
     Walk,
     cell_barrier,
@@ -64,6 +65,11 @@ def tile_length(cell: Level) -> int:
     size = cell_size(cell) or 0
     fits = 0 < size <= _LARGEST_TILE and size & (size - 1) == 0
     return size if fits else 0
+
+
+def looks_up(step: Sweep | Finish) -> bool:
+    """Whether one warp has a whole tile, so that it can hold tables."""
+    return isinstance(step, Sweep) and step.cell is not None and 0 < tile_length(step.cell) <= TILE
 
 
 # ---------------------------------------------------------------- a cell is one tile

@@ -23,7 +23,7 @@ from .layout import WIDTH, call, lines
 from .names import identifier
 from .render import render
 from .spelling import commented, fitted, spell
-from .syntaxes import TRITON, TRITON_FUNCTIONS
+from .syntaxes import TRITON, TRITON_PLACES
 from .words import wrapped
 
 TABLES = (
@@ -36,7 +36,7 @@ _DTYPES = {"param": "PARAM", "grad": "GRAD", "real": "REAL"}
 @dataclass(frozen=True, slots=True)
 class KernelText:
     """A kernel as text. `tables` are its run-time arguments in order, `constants` the others;
-    `functions` is what it takes from runtime/elementary.py; `block` the tile's length where the
+    `functions` is what it takes from the runtime; `block` the tile's length where the
     kernel fixes it (one warp for every 256 then); where not, `alive` is how many values of an
     element it holds at once."""
 
@@ -99,7 +99,7 @@ def kernel_text(
     tables, constants = used(text, TABLES), used(text, CONSTANTS)
     own = function(name, [*tables, *constants], doc, body)
     whole = "\n\n".join([*(tile.text for tile in tiles), own])
-    known = sorted(TRITON_FUNCTIONS | {"larger", "smaller"})
+    known = sorted(frozenset[str]().union(*TRITON_PLACES.values()))
     return KernelText(name, whole, tables, constants, used(whole, known), block)
 
 

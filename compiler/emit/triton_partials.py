@@ -28,6 +28,11 @@ ACROSS = {  # the same over the rows of a tile with two axes, as a column
     "max": "tl.reduce({0}, 1, larger, keep_dims=True)",
     "min": "tl.reduce({0}, 1, smaller, keep_dims=True)",
 }
+ALONG = {  # the same over the second and third of three axes
+    "sum": "tl.sum(tl.sum({0}, 2, keep_dims=True), 1, keep_dims=True)",
+    "max": "largest_along({0})",
+    "min": "least_along({0})",
+}
 NEUTRAL = {"sum": "0.0", "max": 'float("-inf")', "min": 'float("inf")'}
 TAKE = {
     "sum": "{0} += {1}",
@@ -70,8 +75,10 @@ class Total:
 
     def whole(self) -> str:
         """The reduction over all lanes, to one number."""
-        once = self.result()
-        return COMBINE[self.kind].format(once) if "," in self.shape else once
+        whole = self.result()
+        for _ in range(self.shape.count(",")):
+            whole = COMBINE[self.kind].format(whole)
+        return whole
 
 
 def slot_name(slot: Slot) -> str:

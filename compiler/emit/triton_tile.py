@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...dsl.levels import Level
+from ...dsl.levels import ELEMENT, Level
 from ..ir import CODES, Node, Store, Stream
 from ..plan import Plan
 from .body import Line, stream_of
@@ -54,7 +54,8 @@ class Geometry:
     defines `index` (each lane's element) and `inside`; `cell` is what a value per cell of `level`
     looks like among elements. `base` is an index with each lane's upper 32 bits. `row` and `column`
     are each lane's, of the index's shape; without them they are worked out from `start`. `combine`
-    reduces a cell's lanes; `count` is how many lanes there are, where that is more than a cell."""
+    reduces a cell's lanes; `count` is how many lanes there are, where that is more than a cell.
+    `plane`: elements that lie so far apart are side by side; `first` is the first one's index."""
 
     takes: tuple[str, str]
     opening: tuple[str, ...]
@@ -65,6 +66,7 @@ class Geometry:
     column: str = ""
     combine: Mapping[str, str] = field(default_factory=lambda: COMBINE)
     count: int = 0
+    plane: int = 0
 
 
 LINE = Geometry(
@@ -100,13 +102,20 @@ class TileWriter:
     def load(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
             stream = stream_of(self.frame.plan, node)
+            if stream.dtype == "uint4" and self.geometry.plane:
+                where = f"{address(stream)} + bytes_at, begun"
+                self.lines += fitted(f"{self.names[node]} = load_halves({where})")
+                continue
             if stream.dtype == "uint4":
                 where = f"{address(stream)}, index, inside, {stream.plane}"
                 self.lines += fitted(f"{self.names[node]} = load_packed({where})")
                 continue
-            at = _element_at(self.frame.plan, stream)
             number = "" if stream.dtype in CODES else ".to(REAL)"
-            self.lines += fitted(f"{self.names[node]} = tl.load({at}, mask=inside){number}")
+            if self.geometry.plane and stream.level == ELEMENT:
+                value = f"load_planes({address(stream)}, first, end, {self.geometry.plane})"
+            else:
+                value = f"tl.load({_element_at(self.frame.plan, stream)}, mask=inside)"
+            self.lines += fitted(f"{self.names[node]} = {value}{number}")
 
     def compute(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -134,6 +143,10 @@ class TileWriter:
     def store(self, stores: Iterable[Store]) -> None:
         for store in stores:
             value = expression(store.value, self.names, TRITON)
+            if store.stream.dtype == "uint4" and self.geometry.plane:
+                where = f"{address(store.stream)} + bytes_at, begun, inside"
+                self.lines += fitted(f"store_halves({where}, {value})")
+                continue
             if store.stream.dtype == "uint4":
                 block, plane = store.stream.block, store.stream.plane
                 sizes = f"{self.geometry.count or block}, {block}, {plane}"
@@ -145,7 +158,11 @@ class TileWriter:
                 name = f"{store.stream.name.rpartition('.')[2]}_kept"
                 self.lines += spell(name, store.value, self.names, TRITON)
                 value = name
-            self.lines += fitted(f"tl.store({at}, {value}, mask=inside)")
+            if self.geometry.plane and store.stream.level == ELEMENT:
+                where = f"{address(store.stream)}, first, end, {value}, {self.geometry.plane}"
+                self.lines += fitted(f"store_planes({where})")
+            else:
+                self.lines += fitted(f"tl.store({at}, {value}, mask=inside)")
 
     def _value(self, name: str, node: Node) -> list[str]:
         """`name = ` a value, which may have a name of its own."""

@@ -2,11 +2,13 @@
 
 Before:  lr * ((m / c1) / (sqrt(v / c2) + eps))        c1 = 1 - beta1^t, c2 = 1 - beta2^t
 After:   (lr / c1 * m) / (sqrt(v * (1 / c2)) + eps)    `lr / c1`, `1 / c2`: once, in float64
+         g * (most / n), both per row                  (most / n) * g: one division per row
 
-In a product the host's factors become one operand, then come factors per tensor, then those per
-row, then those per element: a coarse product is computed once per tensor, not per element. Only
-products that have no name in the spec and that nobody else reads are taken apart, so the kernel
-still reads like the paper. Does not touch sums.
+In a product the host's factors become one operand, then come factors and divisors per tensor, then
+those per row, then those per element: what is coarse is computed once per tensor, not per element.
+Only products that have no name in the spec and that nobody else reads are taken apart, so the
+kernel still reads like the paper. A number per tensor that is known not to be tiny divides as its
+inverse. Does not touch sums.
 """
 
 from __future__ import annotations
@@ -68,7 +70,11 @@ def _regroup(node: Node, graph: Graph, uses: Counter[Node], new: dict[Node, Node
     below: list[Node] = []
     if node.op in ("mul", "div"):
         _factors(node, above, below, uses, top=True)
-    if len(above) + len(below) <= 2 and not (above and _fineness(above[0]) > _fineness(above[-1])):
+    as_it_is = len(above) + len(below) <= 2 and not (
+        (above and _fineness(above[0]) > _fineness(above[-1]))
+        or (below and _is_inverted(below[0], above[0]))
+    )
+    if as_it_is:
         args = tuple(new[arg] for arg in node.args)
         if all(a is b for a, b in zip(args, node.args, strict=True)):
             return node
@@ -82,21 +88,33 @@ def _regroup(node: Node, graph: Graph, uses: Counter[Node], new: dict[Node, Node
 def _ordered_product(
     above: list[Node], below: list[Node], graph: Graph, new: dict[Node, Node]
 ) -> Node:
-    """Host factors as one operand, then factors from coarse to fine, then the divisors."""
+    """Host factors as one operand, then factors from coarse to fine, each divided by what is as
+    coarse: a quotient per row is computed once per row."""
     scale: Expr | None = None
     for factor in above:
         if factor.is_host:
             scale = _expr(factor) if scale is None else _times(scale, _expr(factor))
-    factors = [new[n] for n in sorted((n for n in above if not n.is_host), key=_fineness)]
-    if scale is not None or not factors:
-        first = graph.const(1) if scale is None else _operand(graph, scale)
-        factors.insert(0, first)
-    result = factors[0]
-    for factor in factors[1:]:
-        result = graph.node("mul", result, factor)
-    for divisor in sorted(below, key=_fineness):
-        result = graph.node("div", result, new[divisor])
+    result = None if scale is None else _operand(graph, scale)
+    factors = sorted((n for n in above if not n.is_host), key=_fineness)
+    divisors = sorted(below, key=_fineness)
+    if result is None and (not factors or (divisors and _is_inverted(divisors[0], factors[0]))):
+        result = graph.const(1)
+    for factor in [*factors, None]:
+        while result and divisors and (not factor or _fineness(divisors[0]) < _fineness(factor)):
+            result = graph.node("div", result, new[divisors.pop(0)])
+        if factor:
+            result = graph.node("mul", result, new[factor]) if result else new[factor]
+    assert result is not None
     return result
+
+
+def _is_inverted(divisor: Node, factor: Node) -> bool:
+    """Whether elements are multiplied by the inverse of a number per tensor: where that is safe,
+    for the spec says that it is at least so much (max(1, rms(u) / d))."""
+    bounds = [arg.attr for arg in divisor.args if arg.op == "const"]
+    least = max((bound for bound in bounds if isinstance(bound, float)), default=0.0)
+    coarse = divisor.level.is_coarse and not factor.level.is_coarse
+    return coarse and divisor.op == "maximum" and least > 1e-30
 
 
 def _times(a: Expr, b: Expr) -> Expr:

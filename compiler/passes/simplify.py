@@ -1,7 +1,7 @@
 """Identities that hold in float arithmetic, and small powers.
 
-Before:  add(mul(1, x), 0)      pow(g, 2)          neg(neg(x))
-After:   x                      mul(g, g)          x
+Before:  add(mul(1, x), 0)      pow(g, 2)          neg(neg(x))      (g / sqrt(v))^2
+After:   x                      mul(g, g)          x                g * g / v
 
 Keeps the author's order of operations: moving host factors together is `hoist`'s business. Nothing
 that could turn a NaN into a number is applied (0 * x stays).
@@ -61,6 +61,8 @@ def _identity(node: Node, values: list[float | None], graph: Graph) -> Node:
             kept = a if values[1] == 0 else node
             if kept is node and b.op == "neg":
                 kept = graph.node("add", a, b.args[0], span=node.span)
+        case "mul", (x, y) if x is y:
+            kept = _square(x, graph)
         case "mul", (a, b):
             kept = b if values[0] == 1 else a if values[1] == 1 else node
             if kept is node and -1 in values:
@@ -78,7 +80,7 @@ def _identity(node: Node, values: list[float | None], graph: Graph) -> Node:
 
 def _power(x: Node, exponent: float, graph: Graph) -> Node | None:
     if exponent in (2, 3, 4):
-        square = graph.node("mul", x, x)
+        square = _square(x, graph)
         return {2: square, 3: graph.node("mul", square, x), 4: graph.node("mul", square, square)}[
             int(exponent)
         ]
@@ -91,6 +93,15 @@ def _power(x: Node, exponent: float, graph: Graph) -> Node | None:
     if exponent == 1:
         return x
     return graph.const(1) if exponent == 0 and x.op == "const" else None
+
+
+def _square(x: Node, graph: Graph) -> Node:
+    """x * x; of a quotient by a root, the quotient of what is under it."""
+    match x:
+        case Node(op="div", args=(a, Node(op="sqrt", args=(b,)))) if not x.is_host:
+            return graph.node("div", graph.node("mul", a, a), b)
+        case _:
+            return graph.node("mul", x, x)
 
 
 def _without_spread(node: Node, graph: Graph) -> Node:
