@@ -897,11 +897,12 @@ def adagrad8bit_4_torch(
     grad_scale: float,
     weight_decay: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     grad = grad_scale * grad
     g = grad + weight_decay * param  # adagrad.opt:20
-    real_total_code = total_code
+    real_total_code = total_code.type_as(like)
     most_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
     most_real_total_code_term = torch.clamp(most_real_total_code_term_2, min=0.0)
     most_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06
@@ -959,9 +960,11 @@ def adagrad8bit_4_torch(
     return param, total_code_1, total_scale
 
 
-def adagrad8bit_decode_total(total_code: Tensor, total_scale: Tensor) -> tuple[Tensor, ...]:
+def adagrad8bit_decode_total(
+    total_code: Tensor, total_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of total stand for."""
-    real_total_code = total_code
+    real_total_code = total_code.type_as(like)
     most_real_total_code_term_2 = 4.5e-07 * real_total_code + -1.2500000000000002e-07
     most_real_total_code_term = torch.clamp(most_real_total_code_term_2, min=0.0)
     most_real_total_code_term_3 = 2.25e-06 * real_total_code + -4.625000000000001e-06

@@ -744,10 +744,11 @@ def adamw4bit_2_torch(
     beta2: float,
     one_minus_beta2: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
-    term = (m_code) - 7.0
+    term = m_code.type_as(like) - 7.0
     abs_term = torch.abs(term)
     most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
     most_term_2 = torch.maximum(most_term_3, 0.0055000000000000005 * abs_term)
@@ -757,7 +758,7 @@ def adamw4bit_2_torch(
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     factor = 0.0625 * v_scale
-    v = spread(factor, "chunks", 128, like=param) * ((v_code) + 1.0)
+    v = spread(factor, "chunks", 128, like=param) * (v_code.type_as(like) + 1.0)
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:20
     # adamw.opt:21
     direction = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
@@ -785,9 +786,9 @@ def adamw4bit_2_torch(
     return param, m_code_1, m_scale, v_code_1, v_scale
 
 
-def adamw4bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def adamw4bit_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 7.0
+    term = m_code.type_as(like) - 7.0
     abs_term = torch.abs(term)
     most_term_3 = 0.045000000000000005 * abs_term + -0.05750000000000001
     most_term_2 = torch.maximum(most_term_3, 0.0055000000000000005 * abs_term)
@@ -816,10 +817,10 @@ def adamw4bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
     return m_code, m_scale
 
 
-def adamw4bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def adamw4bit_decode_v(v_code: Tensor, v_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
     factor = 0.0625 * v_scale
-    v = spread(factor, "chunks", 128, like=v_code) * ((v_code) + 1.0)
+    v = spread(factor, "chunks", 128, like=v_code) * (v_code.type_as(like) + 1.0)
     return (v,)
 
 

@@ -817,10 +817,11 @@ def ademamix8bit_2_torch(
     beta2: float,
     one_minus_beta2: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     param = one_minus_lr_weight_decay * param  # ademamix.opt:34
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -834,7 +835,7 @@ def ademamix8bit_2_torch(
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # ademamix.opt:28
-    term = (slow_code) - 127.0
+    term = slow_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -847,7 +848,7 @@ def ademamix8bit_2_torch(
     slow_term = torch.copysign(slow_term_2, term)
     slow = spread(slow_scale, "chunks", 256, like=param) * slow_term
     slow = slow_beta * slow + one_minus_slow_beta * grad  # ademamix.opt:29
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -939,9 +940,9 @@ def ademamix8bit_2_torch(
     return param, m_code_1, m_scale, slow_code_1, slow_scale, v_code_1, v_scale
 
 
-def ademamix8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def ademamix8bit_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -984,9 +985,11 @@ def ademamix8bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
     return m_code, m_scale
 
 
-def ademamix8bit_decode_slow(slow_code: Tensor, slow_scale: Tensor) -> tuple[Tensor, ...]:
+def ademamix8bit_decode_slow(
+    slow_code: Tensor, slow_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of slow stand for."""
-    term = (slow_code) - 127.0
+    term = slow_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1029,9 +1032,9 @@ def ademamix8bit_encode_slow(plain: Tensor) -> tuple[Tensor, ...]:
     return slow_code, slow_scale
 
 
-def ademamix8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def ademamix8bit_decode_v(v_code: Tensor, v_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)

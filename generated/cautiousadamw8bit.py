@@ -1167,7 +1167,7 @@ def cautious_adamw8bit_3_torch(
     like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1181,7 +1181,7 @@ def cautious_adamw8bit_3_torch(
     m = spread(m_scale, "chunks", 256, like=grad) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -1227,10 +1227,11 @@ def cautious_adamw8bit_4_torch(
     more: float,
     least: float,
     agree_count: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1244,7 +1245,7 @@ def cautious_adamw8bit_4_torch(
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -1316,9 +1317,11 @@ def cautious_adamw8bit_4_torch(
     return param, m_code_1, m_scale, v_code_1, v_scale
 
 
-def cautious_adamw8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def cautious_adamw8bit_decode_m(
+    m_code: Tensor, m_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1361,9 +1364,11 @@ def cautious_adamw8bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
     return m_code, m_scale
 
 
-def cautious_adamw8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def cautious_adamw8bit_decode_v(
+    v_code: Tensor, v_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)

@@ -577,17 +577,18 @@ def flash_adamw_torch(
     one_minus_beta2: float,
     eps: float,
     dtype: torch.dtype,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
+    param = param + 0.007874015748031496 * remainder_code.type_as(like) * half_ulp_of(param, dtype)
     param = one_minus_lr_weight_decay * param  # adamw.opt:24
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     m = spread(m_scale, "chunks", 32, like=param) * ratio
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # adamw.opt:19
     factor = 0.00392156862745098 * v_scale
-    factor = spread(factor, "chunks", 32, like=param) * (v_code)
+    factor = spread(factor, "chunks", 32, like=param) * v_code.type_as(like)
     v = factor * factor
     v = beta2 * v + one_minus_beta2 * grad * grad  # adamw.opt:20
     # adamw.opt:21
@@ -620,9 +621,9 @@ def flash_adamw_torch(
     return rounded, m_code_1, m_scale, v_code_1, v_scale, remainder_stored
 
 
-def flash_adamw_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def flash_adamw_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     m = spread(m_scale, "chunks", 32, like=m_code) * ratio
     return (m,)
@@ -644,10 +645,10 @@ def flash_adamw_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
     return m_code, m_scale
 
 
-def flash_adamw_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def flash_adamw_decode_v(v_code: Tensor, v_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
     factor = 0.00392156862745098 * v_scale
-    factor = spread(factor, "chunks", 32, like=v_code) * (v_code)
+    factor = spread(factor, "chunks", 32, like=v_code) * v_code.type_as(like)
     v = factor * factor
     return (v,)
 

@@ -482,11 +482,12 @@ def flash_lion_torch(
     beta2: float,
     one_minus_beta2: float,
     dtype: torch.dtype,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
+    param = param + 0.007874015748031496 * remainder_code.type_as(like) * half_ulp_of(param, dtype)
     param = one_minus_lr_weight_decay * param  # lion.opt:21
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     m = spread(m_scale, "chunks", 32, like=param) * ratio
     grad = grad_scale * grad
@@ -513,9 +514,9 @@ def flash_lion_torch(
     return rounded, m_code_1, m_scale, remainder_stored
 
 
-def flash_lion_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def flash_lion_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     m = spread(m_scale, "chunks", 32, like=m_code) * ratio
     return (m,)

@@ -860,12 +860,13 @@ def flashsgd_1_torch(
     momentum: float,
     scalar: float,
     dtype: torch.dtype,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
+    param = param + 0.007874015748031496 * remainder_code.type_as(like) * half_ulp_of(param, dtype)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     buffer = spread(buffer_scale, "chunks", 32, like=param) * ratio
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
@@ -903,10 +904,11 @@ def flashsgd_2_torch(
     grad_scale: float,
     weight_decay: float,
     dtype: torch.dtype,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
-    term = (buffer_code) - 127.0
+    param = param + 0.007874015748031496 * remainder_code.type_as(like) * half_ulp_of(param, dtype)
+    term = buffer_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     buffer = spread(buffer_scale, "chunks", 32, like=param) * ratio
     grad = grad_scale * grad
@@ -941,9 +943,10 @@ def flashsgd_3_torch(
     grad_scale: float,
     weight_decay: float,
     dtype: torch.dtype,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    param = param + 0.007874015748031496 * (remainder_code) * half_ulp_of(param, dtype)
+    param = param + 0.007874015748031496 * remainder_code.type_as(like) * half_ulp_of(param, dtype)
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
     param = param - lr * g  # sgd.opt:24
@@ -955,9 +958,11 @@ def flashsgd_3_torch(
     return rounded, remainder_stored
 
 
-def flashsgd_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+def flashsgd_decode_buffer(
+    buffer_code: Tensor, buffer_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of buffer stand for."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     ratio = term * (1.0 / (254.0 - torch.abs(term)))
     buffer = spread(buffer_scale, "chunks", 32, like=buffer_code) * ratio
     return (buffer,)

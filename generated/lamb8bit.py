@@ -2323,9 +2323,10 @@ def lamb8bit_5_torch(
     eps: float,
     weight_decay: float,
     grad_square_sum: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2341,7 +2342,7 @@ def lamb8bit_5_torch(
     # lamb.opt:24
     g = 1.0 / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0) * grad
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -2383,11 +2384,12 @@ def lamb8bit_6_torch(
     param_square_sum: Tensor,
     u_square_sum: Tensor,
     grad_square_sum: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     a = torch.sqrt(param_square_sum)  # lamb.opt:28
     b = torch.sqrt(u_square_sum)  # lamb.opt:29
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2403,7 +2405,7 @@ def lamb8bit_6_torch(
     # lamb.opt:24
     g = 1.0 / torch.clamp(inverse_max_grad_norm * torch.sqrt(grad_square_sum), min=1.0) * grad
     m = beta1 * m + one_minus_beta1 * g  # lamb.opt:25
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -2540,9 +2542,10 @@ def lamb8bit_9_torch(
     one_minus_beta2: float,
     eps: float,
     weight_decay: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2556,7 +2559,7 @@ def lamb8bit_9_torch(
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -2596,11 +2599,12 @@ def lamb8bit_10_torch(
     lr: float,
     param_square_sum: Tensor,
     u_square_sum: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     a = torch.sqrt(param_square_sum)  # lamb.opt:28
     b = torch.sqrt(u_square_sum)  # lamb.opt:29
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2614,7 +2618,7 @@ def lamb8bit_10_torch(
     m = spread(m_scale, "chunks", 256, like=param) * m_term
     grad = grad_scale * grad
     m = beta1 * m + one_minus_beta1 * grad  # lamb.opt:25
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -2684,9 +2688,9 @@ def lamb8bit_10_torch(
     return param, m_code_1, m_scale, v_code_1, v_scale
 
 
-def lamb8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def lamb8bit_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2729,9 +2733,9 @@ def lamb8bit_encode_m(plain: Tensor) -> tuple[Tensor, ...]:
     return m_code, m_scale
 
 
-def lamb8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def lamb8bit_decode_v(v_code: Tensor, v_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)

@@ -1849,6 +1849,7 @@ def lars8bit_5_torch(
     scalar: float,
     param_square_sum: Tensor,
     grad_square_sum: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     a = torch.sqrt(param_square_sum)  # lars.opt:23
@@ -1857,7 +1858,7 @@ def lars8bit_5_torch(
     ratio = torch.where((a > 0.0) & (b > 0.0), trust * a / (b + weight_decay * a + eps), 1.0)
     grad = grad_scale * grad
     g = ratio * (grad + weight_decay * param)  # lars.opt:26
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1914,9 +1915,10 @@ def lars8bit_6_torch(
     eps: float,
     param_square_sum: Tensor,
     grad_square_sum: Tensor,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2006,10 +2008,11 @@ def lars8bit_9_torch(
     grad_scale: float,
     momentum: float,
     scalar: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     grad = grad_scale * grad
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2061,9 +2064,10 @@ def lars8bit_10_torch(
     momentum: float,
     scalar: float,
     grad_scale: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -2106,9 +2110,11 @@ def lars8bit_10_torch(
     return param, buffer_code_1, buffer_scale
 
 
-def lars8bit_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+def lars8bit_decode_buffer(
+    buffer_code: Tensor, buffer_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of buffer stand for."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)

@@ -574,10 +574,11 @@ def lion8bit_2_torch(
     grad_scale: float,
     beta2: float,
     one_minus_beta2: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     param = one_minus_lr_weight_decay * param  # lion.opt:21
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -620,9 +621,9 @@ def lion8bit_2_torch(
     return param, m_code_1, m_scale
 
 
-def lion8bit_decode_m(m_code: Tensor, m_scale: Tensor) -> tuple[Tensor, ...]:
+def lion8bit_decode_m(m_code: Tensor, m_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of m stand for."""
-    term = (m_code) - 127.0
+    term = m_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)

@@ -1608,9 +1608,10 @@ def rmsprop8bit_5_torch(
     alpha: float,
     one_minus_alpha: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1672,9 +1673,10 @@ def rmsprop8bit_6_torch(
     alpha: float,
     one_minus_alpha: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1689,7 +1691,7 @@ def rmsprop8bit_6_torch(
     buffer = spread(buffer_scale, "chunks", 256, like=param) * buffer_term
     grad = grad_scale * grad
     g = grad + weight_decay * param  # rmsprop.opt:22
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -1770,11 +1772,12 @@ def rmsprop8bit_7_torch(
     alpha: float,
     one_minus_alpha: float,
     eps: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     grad = grad_scale * grad
     g = grad + weight_decay * param  # rmsprop.opt:22
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)
@@ -1819,9 +1822,11 @@ def rmsprop8bit_7_torch(
     return param, v_code_1, v_scale
 
 
-def rmsprop8bit_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+def rmsprop8bit_decode_buffer(
+    buffer_code: Tensor, buffer_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of buffer stand for."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1866,9 +1871,9 @@ def rmsprop8bit_encode_buffer(plain: Tensor) -> tuple[Tensor, ...]:
     return buffer_code, buffer_scale
 
 
-def rmsprop8bit_decode_v(v_code: Tensor, v_scale: Tensor) -> tuple[Tensor, ...]:
+def rmsprop8bit_decode_v(v_code: Tensor, v_scale: Tensor, like: Tensor) -> tuple[Tensor, ...]:
     """The numbers that the codes of v stand for."""
-    real_v_code = v_code
+    real_v_code = v_code.type_as(like)
     most_real_v_code_term = torch.clamp(4.5e-07 * real_v_code + -1.2500000000000002e-07, min=0.0)
     most_real_v_code_term_2 = 2.25e-06 * real_v_code + -4.625000000000001e-06
     most_real_v_code = torch.maximum(most_real_v_code_term_2, most_real_v_code_term)

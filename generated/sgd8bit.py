@@ -964,11 +964,12 @@ def sgd8bit_2_torch(
     weight_decay: float,
     momentum: float,
     scalar: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
     grad = grad_scale * grad
     g = grad + weight_decay * param  # sgd.opt:21
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1039,9 +1040,10 @@ def sgd8bit_4_torch(
     scalar: float,
     grad_scale: float,
     weight_decay: float,
+    like: Tensor,
 ) -> tuple[Tensor, ...]:
     """The pass over chunks in torch."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)
@@ -1095,9 +1097,11 @@ def sgd8bit_5_torch(
     return (param,)
 
 
-def sgd8bit_decode_buffer(buffer_code: Tensor, buffer_scale: Tensor) -> tuple[Tensor, ...]:
+def sgd8bit_decode_buffer(
+    buffer_code: Tensor, buffer_scale: Tensor, like: Tensor
+) -> tuple[Tensor, ...]:
     """The numbers that the codes of buffer stand for."""
-    term = (buffer_code) - 127.0
+    term = buffer_code.type_as(like) - 127.0
     abs_term = torch.abs(term)
     most_term_3 = 4.5e-06 * abs_term + -5.750000000000001e-06
     most_term_2 = torch.maximum(most_term_3, 5.499999999999999e-07 * abs_term)

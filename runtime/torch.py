@@ -127,7 +127,7 @@ def matrix(bucket: Bucket, step: Matrix, values: Tensor | None, totals: Tensor |
             ),
             strict=True,
         )
-        like = loads[0]
+        like = next((load for load in loads if load.is_floating_point()), loads[0])
         stacked = [_numbers_stack(column, like) for column in numbers]
         sizes: list[Any] = [int(members[0].choice.sizes[k]) for k in step.sizes]
         if _takes(form, "like"):

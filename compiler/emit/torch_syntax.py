@@ -129,7 +129,7 @@ TORCH = Syntax(
             "torch.clamp(torch.clamp({0}, min={1}), max={2})", ATOM, (LOOSE, LOOSE, LOOSE)
         ),
         "round_stochastic": call_form("round_stochastic", 2, "dtype"),
-        "real": Form("{0}", LOOSE, (LOOSE,)),
+        "real": Form("{0}.type_as(like)", ATOM, (ATOM,)),
         **{f"byte:{zero}": call_form("byte_of", 1, str(zero)) for zero in ZERO_CODES},
         "copysign": call_form("torch.copysign", 2),
         "binade": call_form("binade_of"),
