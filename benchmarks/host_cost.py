@@ -4,7 +4,7 @@
 
 Tensors of eight numbers, and new gradients before every step, as after `zero_grad()`. Our kernels
 are not launched (a stub stands in the launcher's place); torch's are, for it has no such place, but
-they have next to nothing to do. The two take turns, a few steps each, of which the first ones, whose
+they have next to nothing to do. The two take turns, a few steps each; the first of these, whose
 memory the other has driven out of the caches, do not count. Time is the thread's own, so that a
 busy machine disturbs it less.
 """

@@ -92,9 +92,9 @@ def markdown(record: Record, pictures: Sequence[str]) -> str:
     """The record's part of the README; `pictures` are paths beside it."""
     parts = ["\n".join(f"{line}  " for line in circumstances(record).splitlines())]
     parts += [f"![{Path(path).stem}]({path})" for path in pictures]
-    parts.append(_table(HEAD, [cells(record, row) for row in by_time(record.ours)]))
+    parts.append(as_table(HEAD, [cells(record, row) for row in by_time(record.ours)]))
     if record.peers:
-        parts.append(_table(PEER_HEAD, [peer_cells(row) for row in by_time(record.peers)]))
+        parts.append(as_table(PEER_HEAD, [peer_cells(row) for row in by_time(record.peers)]))
     if record.failures:
         parts.append("Did not run:")
         parts.append("\n".join(f"- {f.name}: `{f.message}`" for f in record.failures))
@@ -105,7 +105,8 @@ def by_time(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.ratio.median, row.name))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its first column to the left."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

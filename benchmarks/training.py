@@ -6,16 +6,18 @@ All have AdamW's rule, one learning rate and the same batches; a seed sets the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..demo.plot import smooth
 from ..demo.race import Lap, MakeOptimizer, Task, run
+from .report import as_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,14 @@ def row(laps: Sequence[Lap], reference: Sequence[Lap]) -> tuple[str, ...]:
 
 
 HEAD = ("storage", "state bytes/param", "held-out loss", "deviation", "off by (deviations)")
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """The part of the README that `training.json` stands for."""
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    rows: list[list[str]] = [list(cells.values()) for cells in record["rows"]]
+    what = f"{record['date']}, {versions}; {record['seeds']} seeds of {record['steps']} steps each."
+    return f"{what}\n\n![training](results/training.png)\n\n{as_table(HEAD, rows)}"
 
 
 def draw(found: dict[str, list[Lap]], path: Path) -> None:

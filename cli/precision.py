@@ -19,8 +19,9 @@ from pathlib import Path
 
 import torch
 
-from .. import __version__, benchmarks
-from ..benchmarks.training import HEAD, STORAGES, Storage, draw, laps_of, row
+from .. import __version__
+from ..benchmarks.report import README, RESULTS, rewrite
+from ..benchmarks.training import HEAD, STORAGES, Storage, draw, laps_of, markdown, row
 from ..compiler.door import compile as compile_spec
 from ..demo.characters import characters
 from ..demo.race import Lap, MakeOptimizer
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=5, help="runs of each storage, at least 2 (5)")
     parser.add_argument("--steps", type=int, default=300, help="training steps of each run (300)")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(benchmarks.__file__).parent / "results",
+        "-o", "--output", type=Path, default=RESULTS,
         metavar="FOLDER", help="(benchmarks/results)",
     )  # fmt: skip
 
@@ -66,6 +67,9 @@ def run(options: argparse.Namespace) -> int:
     path = options.output / "training.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     draw(found, path.with_suffix(".png"))
+    if options.output.resolve() == RESULTS.resolve() and README.is_file():
+        readme = README.read_text(encoding="utf-8")
+        README.write_text(rewrite(readme, path.name, markdown(record)), encoding="utf-8")
     return 0
 
 
