@@ -82,12 +82,17 @@ class Blocks(KeptCodes):
         parts = [_Part(None, self.body.cell_loads, self.body.cell_lines)]
         for walk in self.body.rounds:
             parts += [_Part(walk, (), ()), _Part(None, (), walk.cell_lines)]
-        last = max(k for k, part in enumerate(parts) if k == 0 or part.lines)
         ends = [s.value for s in self.cell_stores]
         ends += [p.value for p in self.sweep.partials if p.value.level == self.cell]
+        named = set(self.names)
+        wanted = set(leaves_of(ends, named))
+        # Values per block end in the first stretch of such that comes after all they are made of.
+        last = max(
+            (k + (part.walk is not None) for k, part in enumerate(parts) if wanted & {*part.made}),
+            default=0,
+        )
         made: dict[Node, int] = {}
         read: list[list[Node]] = []
-        named = set(self.names)
         for k, part in enumerate(parts):
             goals = set(leaves_of([*part.goals, *(ends if k == last else ())], named))
             read.append([n for n in made if n in goals])
