@@ -2,7 +2,11 @@
 
 `tests/strategies.py` draws typed specs; each runs three steps on tensors of awkward shapes, one of
 which gets its first gradient late (unless the spec has a global state: what reaches one must agree
-between tensors, the step count too). `--programs N` asks for more than the default.
+between tensors, the step count too). `--programs N` asks for more than the default, and draws
+others each time; the default ones are always the same, so that a change is judged by itself.
+
+Known, and found by them: where two means over a group count the numbers of different tensors (one
+of them stands in a branch that not all take), both get the count of the fewer.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from stepc.dsl.load import load
 from stepc.runtime import use_target
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (5,), (6, 4), (3, 31), (4, 2, 3))
+DEFAULT = 320  # programs
 FEW_SHAPES = ((5,), (6, 4))  # Triton's interpreter is slow
 
 
@@ -64,7 +69,7 @@ def run_programs(target: str, count: int) -> None:
     """Draw `count` specs and run each; raises on the first disagreement."""
 
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
+              derandomize=count <= DEFAULT, suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(text=specs(), seed=st.integers(0, 2**16))
     def run(text: str, seed: int) -> None:
         agree(text, seed, target)

@@ -10,6 +10,7 @@ kernels of `runtime/` (`TRITON_PLACES`). To add an operation, add a line to each
 from __future__ import annotations
 
 import math
+import re
 import struct
 
 from ..ir import Node
@@ -166,7 +167,7 @@ def _plain_number(value: float, needed: int) -> str:
 C_DOUBLE = Syntax(
     "C in double",
     {
-        key: Form(form.text.replace("R(", "(").lower(), form.binds, form.takes)
+        key: Form(re.sub(r"\bR\(", "(", form.text).lower(), form.binds, form.takes)
         for key, form in C.forms.items()
     },
     _plain_number,
