@@ -86,8 +86,7 @@ class Family:
         if self.target == "c":
             self._load_libraries()
         counts = [len(bucket.members) for bucket in buckets]
-        self.count = sum(counts)
-        self.rows = list(accumulate(counts, initial=0))[:-1]
+        *self.rows, self.count = accumulate(counts, initial=0)
         self._segments = [_segments(bucket.path) for bucket in buckets]
         self._joint_spans: dict[int, Tensor | None] = {}
         self._prepared: dict[int, tuple[list[Call], Parts | None]] = {}
@@ -159,10 +158,10 @@ class Family:
         """The rows of every member's partial results in the table of all."""
         if self._segment not in self._joint_spans:
             found = [plan for plan in planned if plan is not None]
-            firsts = accumulate(map(len, found), initial=0)
+            *firsts, _ = accumulate(map(len, found), initial=0)
             spans = [
                 plan.spans + torch.tensor([first, 0], device=self.device)
-                for plan, first in zip(found, firsts, strict=False)
+                for plan, first in zip(found, firsts, strict=True)
             ]
             self._joint_spans[self._segment] = torch.cat(spans) if spans else None
         return self._joint_spans[self._segment]
