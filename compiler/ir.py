@@ -176,7 +176,7 @@ class Program:
     counts: bool = True  # False: the call was skipped, t stays
     rounding: model.Rounding = field(default_factory=model.Rounding)
     adds: tuple[Node, ...] = ()  # reductions over several tensors that other paths need
-    coded: tuple[Stream, ...] = ()  # states whose codec has been spelled out, as they were
+    coded: tuple[Stream, ...] = ()  # states that are kept as codes, as they were
 
     @property
     def roots(self) -> list[Node]:

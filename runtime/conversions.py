@@ -35,8 +35,6 @@ def encode(
         value = state.get(codec.state)
         if not isinstance(value, Tensor) or not value.is_floating_point():
             continue
-        if _is_coded(codec, state, param):  # numbers in a short format: layouts hold their address
-            continue
         if set(codec.streams) <= set(path.streams):
             given = {_PLAIN.name: value}
             state.update(_convert(codec.encode, [_PLAIN], codec.streams, param, fact, given))

@@ -46,7 +46,7 @@ def _spell_codecs(program: Program) -> Program:
     for old in program.stores:
         codec = codecs.get(old.stream.name)
         stores += [old] if codec is None else _encoded(graph, old, codec)
-    coded = tuple(stream for stream in program.streams if codecs.get(stream.name) is not None)
+    coded = tuple(s for s in program.streams if s.name in codecs and codecs[s.name].decode)
     return replace(program, streams=tuple(streams), stores=tuple(stores), coded=coded)
 
 
