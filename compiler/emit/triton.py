@@ -19,7 +19,7 @@ from .syntaxes import TRITON
 from .triton_cells import cell_kernel, looks_up
 from .triton_finish import finish_kernel
 from .triton_frame import Frame, KernelText, kernel_text
-from .triton_partials import collect, totals_of, write
+from .triton_partials import collect, open_task, totals_of, write
 from .triton_tile import LINE, TileWriter, shape_names
 
 
@@ -56,12 +56,7 @@ def _flat(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
         f"{name}_tile", f"One tile of `{name}`; all of it where `end` is None.", totals
     )
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.multiple_of(tl.load(task + 1), BLOCK)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals, "BLOCK"),
         "full = begin + (end - begin) // BLOCK * BLOCK",
         "for start in range(begin, full, BLOCK):",
         *collect(tile, totals, ("start", "None"), 4),

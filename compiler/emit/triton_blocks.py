@@ -18,10 +18,10 @@ from ..ir import Stream
 from ..plan import Plan, Sweep
 from .body import sweep_body
 from .syntaxes import TRITON
-from .triton_cell_parts import cell_barrier, load_cells, open_frame, split, store_cells, zones
+from .triton_cell_parts import held_cells, open_frame, zones
 from .triton_frame import Frame, KernelText, kernel_text
-from .triton_partials import ACROSS, ALONG, collect, write
-from .triton_tile import Geometry, TileWriter, contiguous
+from .triton_partials import ACROSS, ALONG, collect, open_task, write
+from .triton_tile import Geometry, contiguous
 
 TILE = 256
 _SHORTEST = 8
@@ -90,29 +90,12 @@ def blocks_kernel(
     streams = open_frame(frame, sweep, {"numel"})
     geometry, shape = (_planes if _are_packed(streams, length) else _rows)(sweep.cell, length)
     totals = zones(sweep, shape, "()")
-    writer = TileWriter(frame, geometry)
-    writer.open(streams)
-    writer.lines += load_cells(frame, "cells", ", mask=there")
-    writer.compute(frame.body.cell_lines)
-    for walk in frame.body.rounds:
-        writer.load(walk.loads)
-        writer.compute(walk.lines)
-        writer.reduce(walk.reductions)
-        writer.compute(walk.cell_lines)
-    element, cell = split(sweep)
-    writer.store(element)
-    writer.lines += cell_barrier(sweep, frame.body.rounds)
-    writer.lines += store_cells(frame, cell, "cells", ", mask=there")
+    writer = held_cells(frame, sweep, geometry, streams, "cells", ", mask=there")
     tile = writer.finish(
         f"{name}_cells", f"Some cells of `{name}`; whole ones where `end` is None.", totals
     )
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.load(task + 1)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals),
         f"full = begin + (tl.minimum(end, numel // {length}) - begin) // {count} * {count}",
         f"for cell in range(begin, full, {count}):",
         *collect(tile, totals, ("cell", "None"), 4),

@@ -96,6 +96,32 @@ class Walk:
     taken: str = "{0}"
 
 
+def held_cells(
+    frame: Frame,
+    sweep: Sweep,
+    geometry: Geometry,
+    streams: Sequence[Stream],
+    cell: str,
+    mask: str = "",
+) -> TileWriter:
+    """A tile that holds whole cells, `cell` their number, from loads to stores: every element is
+    loaded once."""
+    writer = TileWriter(frame, geometry)
+    writer.open(streams)
+    writer.lines += load_cells(frame, cell, mask)
+    writer.compute(frame.body.cell_lines)
+    for walk in frame.body.rounds:
+        writer.load(walk.loads)
+        writer.compute(walk.lines)
+        writer.reduce(walk.reductions)
+        writer.compute(walk.cell_lines)
+    element, per_cell = split(sweep)
+    writer.store(element)
+    writer.lines += cell_barrier(sweep, frame.body.rounds)
+    writer.lines += store_cells(frame, per_cell, cell, mask)
+    return writer
+
+
 def whole_cell(
     frame: Frame, sweep: Sweep, walk: Walk, totals: Sequence[Total]
 ) -> tuple[list[str], list[Tile]]:

@@ -24,21 +24,18 @@ from .syntaxes import TRITON
 from .triton_blocks import TILE, are_short, blocks_kernel
 from .triton_cell_parts import (
     Walk,
-    cell_barrier,
     cell_names,
+    held_cells,
     indented,
-    load_cells,
     open_frame,
-    split,
-    store_cells,
     whole_cell,
     zones,
 )  # fmt: skip
 from .triton_columns import columns_kernel
 from .triton_frame import Frame, KernelText, kernel_text, size_name
 from .triton_matrix_tiles import tiles_kernel
-from .triton_partials import collect, write
-from .triton_tile import INSIDE, LINE, Geometry, TileWriter, contiguous
+from .triton_partials import collect, open_task, write
+from .triton_tile import INSIDE, LINE, Geometry, contiguous
 
 _LARGEST_TILE = 4096
 
@@ -92,29 +89,12 @@ def _small(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials:
         sweep.cell,
         base="index - lanes",
     )
-    writer = TileWriter(frame, geometry)
-    writer.open(streams)
-    writer.lines += load_cells(frame, "cell")
-    writer.compute(frame.body.cell_lines)
-    for walk in frame.body.rounds:
-        writer.load(walk.loads)
-        writer.compute(walk.lines)
-        writer.reduce(walk.reductions)
-        writer.compute(walk.cell_lines)
-    element, cell = split(sweep)
-    writer.store(element)
-    writer.lines += cell_barrier(sweep, frame.body.rounds)
-    writer.lines += store_cells(frame, cell, "cell")
+    writer = held_cells(frame, sweep, geometry, streams, "cell")
     tile = writer.finish(
         f"{name}_cell", f"One cell of `{name}`; a whole one where `end` is None.", totals
     )
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.load(task + 1)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals),
         f"full = tl.minimum(end, numel // {length})",
         "for cell in range(begin, full):",
         *collect(tile, totals, ("cell", "None"), 4),
@@ -150,12 +130,7 @@ def _long(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
     )
     inner, tiles = whole_cell(frame, sweep, walk, totals)
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.load(task + 1)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals),
         "for cell in range(begin, end):",
         *indented(
             [

@@ -16,7 +16,7 @@ from .body import sweep_body
 from .syntaxes import TRITON
 from .triton_cell_parts import Walk, cell_names, indented, open_frame, whole_cell, zones
 from .triton_frame import Frame, KernelText, kernel_text
-from .triton_partials import write
+from .triton_partials import open_task, write
 from .triton_tile import Geometry, contiguous, lanes
 
 _COLUMNS = 64
@@ -59,12 +59,7 @@ def columns_kernel(
     )
     inner, tiles = whole_cell(frame, sweep, walk, totals)
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.multiple_of(tl.load(task + 1), 16)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals, "16"),
         lanes(streams),
         f"for group in range(begin, end, {_COLUMNS}):",
         *indented(

@@ -16,7 +16,7 @@ from .body import sweep_body
 from .syntaxes import TRITON
 from .triton_cell_parts import Walk, cell_names, indented, open_frame, whole_cell, zones
 from .triton_frame import Frame, KernelText, kernel_text, size_names
-from .triton_partials import write
+from .triton_partials import open_task, write
 from .triton_tile import Geometry, contiguous
 
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 1024  # of threads' runs of lanes; of registers
@@ -54,12 +54,7 @@ def tiles_kernel(
     )
     inner, tiles = whole_cell(frame, sweep, walk, totals)
     body = [
-        "task = tasks + 3 * tl.program_id(0)",
-        "tensor = tl.load(task)",
-        "begin = tl.load(task + 1)",
-        "end = tl.load(task + 2)",
-        *frame.lines,
-        *(total.begin() for total in totals),
+        *open_task(frame, totals),
         f"tiles_across = tl.cdiv(cols, {width})",
         "for cell in range(begin, end):",
         *indented(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..ir import Node
 from ..plan import Partial, Slot
-from .triton_frame import Tile
+from .triton_frame import Frame, Tile
 
 COMBINE = {
     "sum": "tl.sum({0}, 0)",
@@ -100,6 +100,20 @@ def collect(
     parts = [total.part for total in totals]
     call = [line[outer:] for line in tile.invoke(first, outer + indent, parts)]
     return call + [pad + total.take(total.part) for total in totals]
+
+
+def open_task(frame: Frame, totals: Sequence[Total], multiple: str = "") -> list[str]:
+    """A program's first lines: its task, what the tables say of the task's tensor, and totals with
+    nothing in them. Tasks begin at a `multiple` of this."""
+    begin = "tl.load(task + 1)"
+    return [
+        "task = tasks + 3 * tl.program_id(0)",
+        "tensor = tl.load(task)",
+        f"begin = tl.multiple_of({begin}, {multiple})" if multiple else f"begin = {begin}",
+        "end = tl.load(task + 2)",
+        *frame.lines,
+        *(total.begin() for total in totals),
+    ]
 
 
 def write(totals: Sequence[Total], width: int) -> list[str]:
