@@ -15,12 +15,14 @@ import argparse
 import json
 from dataclasses import asdict, dataclass
 
+from ..compiler.ir import Stream
 from ..compiler.pipeline import plan as plan_of
 from ..compiler.plan import MatrixStep, Plan, bytes_per_element
 from ..compiler.schedule import traffic
 from ..compiler.text import show_host
+from ..dsl.codecs import CODECS
 from ..dsl.load import load
-from ..dsl.model import Model
+from ..dsl.model import Const, Model
 from ..dsl.suggest import nearest
 from .failure import Failure
 from .terminal import paint, table
@@ -47,11 +49,21 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
+class Coded:
+    """A state kept as codes, and what of it reads back as NaN once an element is not finite."""
+
+    state: str
+    codec: str
+    spoilt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What one path costs. `matrix_steps` run through torch, and their traffic is not counted."""
 
     when: str
     passes: tuple[Pass, ...]
+    codes: tuple[Coded, ...]
     launches: int
     matrix_steps: int
     bytes_per_parameter: float
@@ -96,6 +108,8 @@ def run(options: argparse.Namespace) -> int:
     print(table(HEAD, [row(c) for c in costs]))
     for c in costs:
         print(f"\n{paint(c.when, 'bold')}\n{passes_of(c)}")
+        if c.codes:
+            print(f"\n{codes_of(c)}")
         if c.matrix_steps:
             steps = "a matrix step" if c.matrix_steps == 1 else f"{c.matrix_steps} matrix steps"
             print(f"and {steps} through torch, not counted here")
@@ -145,6 +159,23 @@ def passes_of(c: Cost) -> str:
     return table(("pass", "reads", "writes", "bytes/param"), rows)
 
 
+def codes_of(c: Cost) -> str:
+    """The states of a path that are kept as codes, as a table."""
+    head = ("state", "kept as", "a NaN or an infinity spoils")
+    return table(head, [(code.state, code.codec, code.spoilt) for code in c.codes])
+
+
+def coded(state: Stream) -> Coded:
+    """What a state's storage line says."""
+    line = state.codec
+    assert line is not None
+    given = {name: value.value for name, value in line.options if isinstance(value, Const)}
+    known = CODECS[line.codec].options | given
+    spoilt = "its row and its column" if known.get("rank1") else f"its block of {known['block']}"
+    written = ", ".join(f"{name} = {str(value).lower()}" for name, value in given.items())
+    return Coded(state.name, f"{line.codec}({written})" if written else line.codec, spoilt)
+
+
 def cost(plan: Plan, dtype: str, ms_per_byte: float) -> Cost:
     """What one path costs; `ms_per_byte` is the time of one byte for every parameter."""
     passes = tuple(
@@ -162,7 +193,8 @@ def cost(plan: Plan, dtype: str, ms_per_byte: float) -> Cost:
         s for s in plan.streams if s.name not in ("param", "grad") and s not in plan.temporaries
     ]
     return Cost(
-        condition(plan), passes, len(plan.steps) - matrices, matrices, total,
+        condition(plan), passes, tuple(map(coded, plan.program.coded)),
+        len(plan.steps) - matrices, matrices, total,
         sum(bytes_per_element(stream, dtype) for stream in states), total * ms_per_byte,
     )  # fmt: skip
 

@@ -255,6 +255,10 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "explain", "AdamW", "--device", "100", "--dtype", "bfloat16")
     assert "100 GB/s" in out
     assert "220 ms" in out  # 2 + 2 + 2 for the parameter and its gradient, 16 for the states
+    assert "spoils" not in out
+    code, out, _ = run(capsys, "explain", "AdamW8bit")
+    rows = {row[0]: row[1:] for row in map(str.split, out.splitlines()) if len(row) > 5}
+    assert " ".join(rows["v"]) == "dynamic8(block = 256, signed = false) its block of 256"
     code, _, err = run(capsys, "explain", "AdamW", "--device", "h2000")
     assert (code, "did you mean `h200`?" in err) == (1, True)
 
