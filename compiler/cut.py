@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..dsl.levels import Level
 from .ir import ORDER, REDUCTIONS, Graph, Node, Store, Stream, ordered
 from .plan import Slot
 from .sequence import Sequence, sweep_over
@@ -31,6 +32,12 @@ class Cut:
     buffers: dict[Node, Stream] = field(default_factory=dict[Node, Stream])
     exported: dict[str, Slot] = field(default_factory=dict[str, Slot])  # a coarse state's old value
     _slots: dict[Node, Slot] = field(default_factory=dict[Node, Slot])
+    _gathers: dict[tuple[Node, Level], Node] = field(
+        default_factory=dict[tuple[Node, Level], Node]
+    )  # the first sum of a term
+    _copies: dict[tuple[Node, Node], Slot] = field(
+        default_factory=dict[tuple[Node, Node], Slot]
+    )  # of a term, for the others
     _cut: dict[tuple[Node, int, bool], Node] = field(
         default_factory=dict[tuple[Node, int, bool], Node]
     )
@@ -131,6 +138,17 @@ class Cut:
             self._slots[node] = Slot(name, node.level, str(node.attr or ""))
         return self._slots[node]
 
+    def gathered(self, total: Node) -> Slot:
+        """Where the numbers that a sum over tensors adds up are kept. No two sums of one level
+        share a place, for not all tensors that add to one need add to the other."""
+        (term,) = total.args
+        if self._gathers.setdefault((term, total.level), total) is total:
+            return self.slot(term)
+        if (term, total) not in self._copies:
+            name = _free(_name(term, term.op), self._slot_names())
+            self._copies[term, total] = Slot(name, term.level)
+        return self._copies[term, total]
+
     def value(self, node: Node) -> Node:
         """`node` as an earlier finish left it."""
         slot = self.slot(node)
@@ -141,7 +159,8 @@ class Cut:
         return max(self.sequence.ready[store.value] - 1, 0)
 
     def _slot_names(self) -> set[str]:
-        return {slot.name for slot in (*self._slots.values(), *self.exported.values())}
+        kept = (*self._slots.values(), *self._copies.values(), *self.exported.values())
+        return {slot.name for slot in kept}
 
 
 def _name(node: Node, otherwise: str) -> str:

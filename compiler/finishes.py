@@ -79,10 +79,11 @@ class _After:
             (term,) = n.args
             if term.level != TENSOR or self._waits(term, TENSOR):
                 raise CannotSchedule(n.op)
-            if level == TENSOR and not self._here(term):
-                values.append((cut.slot(term), self._value(term)))
+            kept = cut.gathered(n)
+            if level == TENSOR and not (self._here(term) and kept == cut.slot(term)):
+                values.append((kept, self._value(term)))
             if n.level == level:
-                gathers.append((cut.slot(n), n.op, cut.slot(term)))
+                gathers.append((cut.slot(n), n.op, kept))
         for store in stores:
             slot = cut.exported.get(store.stream.name)
             if slot is not None and slot.level == level:

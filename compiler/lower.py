@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.model import Branch, Expr, Model, Unsupported
+from ..dsl.model import Branch, Expr, Model, Rounding, Unsupported
 from ..dsl.source import Span
 from .decisions import Decisions, Refused, Undecided
 from .ir import REDUCTIONS, Decide, Node, Program, Refuse, Tree, leaves, map_leaves, ordered
+from .rounding import NARROW
 from .trace import Trace
 from .uncompiled import refuse_levels
 
@@ -96,8 +97,16 @@ def _program(name: str, trace: Trace, taken: Taken) -> Program:
     return Program(
         name, trace.graph, taken, trace.streams(), trace.stores(),
         tuple(names.decisions.lets), tuple(names.host_stores.items()), trace.counts,
-        trace.model.rounding, trace.joint(),
+        _rounding(trace), trace.joint(),
     )  # fmt: skip
+
+
+def _rounding(trace: Trace) -> Rounding:
+    """How the parameter is written. One of float32 or float64 has nothing for `master` to keep."""
+    rounding = trace.model.rounding
+    if rounding.how == "master" and trace.writes_param and not trace.names.decide(NARROW):
+        return Rounding()
+    return rounding
 
 
 def refuse_unsupported(model: Model) -> None:

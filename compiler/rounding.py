@@ -6,19 +6,21 @@ kahan          what is lost is kept, and added to the next change
 master         a float32 copy that the step reads and writes
 master(8|16)   the remainder beside the parameter, in counts of half a unit of its last place:
                exact = param + half_ulp(param) * remainder / 127  (32767 in 16 bits)
+
+A float32 or float64 parameter has nothing for `master` to keep: `lower` branches on `NARROW`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ..dsl.diagnostics import Diagnostic, SpecError
-from ..dsl.levels import ELEMENT, GLOBAL
-from ..dsl.model import Const, Read, Rounding
+from ..dsl.levels import ELEMENT, GLOBAL, TENSOR
+from ..dsl.model import Read
 from ..dsl.source import NOWHERE
 from .guards import guarded, unguarded
 from .ir import Graph, Node, Program, Store, Stream
 
+NARROW = Read("fact", "param_is_narrow", level=TENSOR, host=True, span=NOWHERE)
 ROUNDING_KEY = Read("fact", "rounding_key", level=GLOBAL, host=True, span=NOWHERE)
 REMAINDERS = ("kahan", "master", "remainder")  # streams that keep what rounding cuts off
 _COUNTS = {8: ("int8", 127), 16: ("int16", 32767)}  # bits: dtype, counts to half a unit
@@ -36,26 +38,10 @@ def round_param(program: Program) -> Program:
             return _stochastic(program, param)
         case "kahan":
             return _kahan(program, param)
-        case "master" if _bits(program.rounding) == 32:
+        case "master" if program.rounding.bits == 32:
             return _master(program, param)
         case _:
-            return _split(program, param, *_COUNTS[_bits(program.rounding)])
-
-
-def _bits(rounding: Rounding) -> int:
-    for name, value in rounding.options:
-        if name == "bits" and isinstance(value, Const):
-            if value.value in (8, 16, 32):
-                return int(value.value)
-            raise SpecError(
-                Diagnostic(
-                    "E514",
-                    f"master(bits = {value.value}) does not exist",
-                    rounding.span,
-                    "8 and 16 keep a remainder, 32 a float32 copy",
-                )
-            )
-    return 32
+            return _split(program, param, *_COUNTS[program.rounding.bits])
 
 
 def _old(graph: Graph) -> Node:

@@ -113,6 +113,11 @@ class Trace:
                 if initial.op != "load":
                     self._states[state.name] = initial
 
+    @property
+    def writes_param(self) -> bool:
+        """Whether the call changes the parameter."""
+        return self._param is not None
+
     def joint(self) -> tuple[Node, ...]:
         """The reductions over several tensors that the call meets, used or not."""
         return tuple(self._operations.joint)

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from . import syntax as s
+from .codecs import ROUNDINGS
 from .compose import Composed, Composer, Owned
 from .diagnostics import Diagnostic, Report, SpecError
 from .files import read_source
@@ -94,16 +96,30 @@ def _last(scope: Scope, composer: Composer) -> Composed | None:
     return composer.optimizer(optimizers[-1])
 
 
-def _overrides(quantize: str | Mapping[str, str] | None, rounding: str | None) -> list[Owned]:
-    if isinstance(quantize, str):
-        quantize = {"all": quantize}
+def _overrides(quantize: object, rounding: object) -> list[Owned]:
     found: list[Owned] = []
-    for state, text in (quantize or {}).items():
+    for state, text in _codecs(quantize).items():
         codec = parse_codec(Source("<quantize>", text))
         found.append(Owned(s.Quantize(state, codec, span=codec.span), "<quantize>"))
     if rounding is not None:
+        if not isinstance(rounding, str):
+            names = ", ".join(ROUNDINGS)
+            raise TypeError(f"rounding = {rounding!r}; it is a text, one of {names}")
         how = parse_codec(Source("<rounding>", rounding))
         found.append(Owned(s.Round("param", how, span=how.span), "<rounding>"))
+    return found
+
+
+def _codecs(quantize: Any) -> dict[str, str]:
+    """The codec of each state that was named, or of all."""
+    if quantize is None:
+        return {}
+    found: dict[Any, Any] = dict(quantize) if hasattr(quantize, "items") else {"all": quantize}
+    if not all(isinstance(text, str) for text in (*found, *found.values())):
+        raise TypeError(
+            f'quantize = {quantize!r}; it is a codec ("dynamic8"), or one for each state '
+            '({"m": "dynamic8(block = 256)"})'
+        )
     return found
 
 

@@ -210,6 +210,12 @@ class Rounding:
     options: tuple[tuple[str, Expr], ...] = ()
     span: Span | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def bits(self) -> int:
+        """How much `master` keeps beside the parameter: 8 or 16 bits of a remainder, or 32."""
+        given = {name: value.value for name, value in self.options if isinstance(value, Const)}
+        return int(given.get("bits", 32))
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:

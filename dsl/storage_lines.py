@@ -16,6 +16,8 @@ from .model import Const, Expr, Rounding, Storage
 from .source import Span
 from .suggest import nearest
 
+_MASTERS = "8 and 16 keep a remainder, 32 a float32 copy"
+
 
 def storage(c: Context, node: s.Quantize) -> Storage | None:
     """A `quantize` line."""
@@ -135,5 +137,11 @@ def rounding(c: Context, node: s.Round) -> Rounding:
             nearest(node.how.name, ROUNDINGS) or "roundings: " + ", ".join(ROUNDINGS),
         )
         return Rounding()
-    options = _options(c, node.how, tuple(ROUNDINGS[node.how.name]))
-    return Rounding(node.how.name, options or (), node.span)
+    options = _options(c, node.how, tuple(ROUNDINGS[node.how.name])) or ()
+    for name, value in options:
+        if not isinstance(value, Const):
+            c.error("E514", f"`{name}` is written as a number", value.span, _MASTERS)
+        elif value.value not in (8, 16, 32):
+            text = f"{node.how.name}({name} = {value.value}) does not exist"
+            c.error("E514", text, node.span, _MASTERS)
+    return Rounding(node.how.name, options, node.span)

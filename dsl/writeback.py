@@ -16,7 +16,7 @@ import numpy as np
 from .cells import ELEMENT, Array, Value
 from .codes import read_back
 from .keep import Keep
-from .model import Const, Rounding, State, Storage
+from .model import Rounding, State, Storage
 from .storage import joined, kahan, round_to, split, stochastic
 from .visit import Visit
 
@@ -74,14 +74,16 @@ def read_param(keep: Keep, value: Array, dtype: str, rounding: Rounding) -> Valu
     its master copy."""
     value = value.reshape(-1)
     if REMAINDER in keep.stored:
-        value = joined(value, keep.stored[REMAINDER].data, dtype, _bits(rounding))
+        value = joined(value, keep.stored[REMAINDER].data, dtype, rounding.bits)
     return keep.stored.get(MASTER, Value(ELEMENT, value))
 
 
 def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> Array:
     """The parameter's new stored values; `old` are the present ones, `index` its place."""
     rounding, keep, shape = visit.model.rounding, visit.own, old.shape
-    how = "split" if _bits(rounding) < 32 else rounding.how
+    how = "split" if rounding.bits < 32 else rounding.how
+    if how in ("master", "split") and real(dtype) == dtype:
+        how = "nearest"  # nothing is lost that could be kept
     new, old = visit.param.data, old.reshape(-1)
     if how == "kahan" and KAHAN not in keep.stored:
         keep.stored[KAHAN] = Value(ELEMENT, np.zeros(old.size))
@@ -102,16 +104,8 @@ def write_param(visit: Visit, old: Array, dtype: str, seed: int, index: int) -> 
             keep.stored[MASTER] = Value(ELEMENT, exact)
             rounded = round_to(exact, dtype)
         case "split":
-            rounded, rest = split(new, dtype, _bits(rounding))
+            rounded, rest = split(new, dtype, rounding.bits)
             keep.stored[REMAINDER] = Value(ELEMENT, rest)
         case _:
             rounded = round_to(new, dtype)
     return rounded.reshape(shape)
-
-
-def _bits(rounding: Rounding) -> int:
-    """How much is kept beside the parameter: 8 or 16 bits of a remainder; 32 for all else."""
-    for name, value in rounding.options:
-        if name == "bits" and isinstance(value, Const):
-            return int(value.value)
-    return 32

@@ -102,6 +102,7 @@ def _fact(
         name = names[place] if names else ""
         fact = kept[param] = Facts(type(optimizer).__name__, index, tuple(param.shape), name, role)
         fact.role = role or optimizer.role_of(fact)
+    fact.param_is_narrow = param.element_size() == 2
     return fact
 
 

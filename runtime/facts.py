@@ -28,7 +28,8 @@ class Facts:
 
     __slots__ = (
         "base_lr", "cols", "first", "given_role", "grad_scale", "homes", "index", "lr", "name",
-        "ndim", "numel", "optimizer", "role", "rows", "seed", "shape", "sound", "t",
+        "ndim", "numel", "optimizer", "param_is_narrow", "role", "rows", "seed", "shape", "sound",
+        "t",
     )  # fmt: skip
     worker, workers = 0, 1
 
@@ -43,6 +44,7 @@ class Facts:
         for size in shape[1:] if self.ndim >= 2 else shape:
             self.cols *= size
         self.numel = self.rows * self.cols
+        self.param_is_narrow = False  # whether its dtype has 16 bits
         self.t: Number = 1
         self.first = True
         self.grad_scale = 1.0
@@ -102,7 +104,9 @@ class Facts:
 
 # What tells tensors of one group apart, by the name under which `host` reads it; and what is the
 # same for all of them, or part of every key.
-_TELLING = {name: name for name in "ndim rows cols numel role shape name index".split()}
+_TELLING = {
+    name: name for name in "ndim rows cols numel role shape name index param_is_narrow".split()
+}
 _TELLING["size"] = "shape"
 _COMMON = frozenset(
     "t first grad_scale lr base_lr lr_scale width depth worker workers lacks rounding_key".split()

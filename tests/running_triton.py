@@ -8,6 +8,7 @@ one process does all cases. Its cases:
     plan/...        programs written by hand, against their graphs evaluated in float64
     function/...    runtime/elementary.py against numpy
     optimizer/...   every prebuilt optimizer, three steps, against its torch form
+    border/...      how far beyond the borders of its code a value of it lies (`stepping_codes.py`)
 
 The interpreter truncates where it stores a float32 as bfloat16 (a GPU rounds to nearest even), so
 no case stores bfloat16; the AOT tests cover those kernels.
@@ -29,6 +30,8 @@ import numpy as np
 import torch
 from hand_programs import SPAN, Hand, adamw, lamb, per_cell
 from running_plans import Tensor, allocate, cell_shape, expected, fact, tasks_of
+from stepping_codes import compare, layouts
+from stepping_codes import copy as copy_to
 
 import stepc.generated
 from stepc.compiler.emit.syntaxes import TRITON_PLACES
@@ -37,7 +40,10 @@ from stepc.compiler.emit.triton_frame import KernelText
 from stepc.compiler.ir import Program
 from stepc.compiler.plan import Plan, Sweep
 from stepc.compiler.schedule import schedule
+from stepc.dsl.interpret import Interpreter
+from stepc.dsl.interpret import Tensor as Given
 from stepc.dsl.levels import COLS, GLOBAL, ROWS, TENSOR, Level
+from stepc.dsl.load import load
 from stepc.dsl.model import Const, Read
 from stepc.runtime import CompiledOptimizer, use_target
 
@@ -326,14 +332,63 @@ def optimizers() -> Iterator[type[CompiledOptimizer]]:
                 yield value
 
 
-def optimizer_error(kind: type[CompiledOptimizer], dtype: torch.dtype) -> float:
-    """How far three steps in Triton and in torch end apart, in units of the steps taken."""
-    one, other = trained(kind, dtype, "triton"), trained(kind, dtype, "torch")
+def optimizer_error(kind: type[CompiledOptimizer], dtype: torch.dtype) -> tuple[float, float]:
+    """How far three steps in Triton and in torch end apart, in units of the steps taken; and how
+    far from the border between two codes those values are of which Triton stores the other one, in
+    units of rounding. Every step begins with the codes of the definition, in both."""
     start = weights(kind, dtype)
-    return max(
+    runs = {target: begun(kind, dtype) for target in ("triton", "torch")}
+    definition = Definition(kind.__name__, start)
+    generator, farthest = torch.Generator().manual_seed(6), 0.0
+    for step in range(STEPS):
+        grads = [torch.randn(w.shape, generator=generator, dtype=dtype) for w in start.values()]
+        loss = 2.0 - step / 4  # for the rules that read it
+        for target, (params, optimizer) in runs.items():
+            for param, grad in zip(params.values(), grads, strict=True):
+                param.grad = grad.clone()
+            with use_target(target):
+                optimizer.step(loss=loss)
+        states = [[run[1].state[p] for p in run[0].values()] for run in runs.values()]
+        if definition.coded:
+            farthest = max(farthest, definition.step(grads, loss, *states))
+    one, other = ({n: p.detach() for n, p in run[0].items()} for run in runs.values())
+    apart = max(
         float((one[name] - other[name]).abs().max() / (other[name] - start[name]).abs().max())
         for name in start
     )
+    return apart, farthest
+
+
+class Definition:
+    """The interpreter beside a target, to say which codes it should store."""
+
+    def __init__(self, name: str, start: dict[str, torch.Tensor]) -> None:
+        model = load(name)
+        self.coded = layouts(model)
+        self.tensors = [Given(n, w.double().numpy(), "float32") for n, w in start.items()]
+        self.run = Interpreter(model, self.tensors, [ARGUMENTS.get(name, {})])
+
+    def step(self, grads: list[torch.Tensor], loss: float, *runs: list[dict[str, Any]]) -> float:
+        """Take a step, and give its codes to all `runs`; how far beyond the borders of its codes
+        any value of the first lies. Raises AssertionError where one is no neighbour."""
+        before = [dict(state) for state in self.run.states]
+        self.run.step([grad.double().numpy() for grad in grads], loss=loss)
+        farthest = 0.0
+        for k, tensor in enumerate(self.tensors):
+            for name, layout in self.coded.items():
+                if name + "_scale" not in runs[0][k]:
+                    continue  # a small tensor's state, which is float32
+                exact = self.run._own[k].present[name].data
+                old = np.asarray(before[k].get(name, np.zeros(tensor.value.shape)))
+                wanted = layout.store(exact, tensor.value.shape[-1])
+                stored = {suffix: runs[0][k][name + suffix] for suffix in wanted}
+                found = compare(layout, exact, old, wanted, stored)
+                assert found.wrong == 0, (tensor.name, name, found)
+                farthest = max(farthest, found.farthest)
+                for run in runs:
+                    for suffix, codes in wanted.items():
+                        copy_to(run[k][name + suffix], codes)
+        return farthest
 
 
 def weights(kind: type[CompiledOptimizer], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -346,19 +401,13 @@ def weights(kind: type[CompiledOptimizer], dtype: torch.dtype) -> dict[str, torc
     }
 
 
-def trained(
-    kind: type[CompiledOptimizer], dtype: torch.dtype, target: str
-) -> dict[str, torch.Tensor]:
+def begun(
+    kind: type[CompiledOptimizer], dtype: torch.dtype
+) -> tuple[dict[str, torch.nn.Parameter], Any]:
+    """Parameters and an optimizer of them."""
     params = {name: torch.nn.Parameter(w) for name, w in weights(kind, dtype).items()}
     make: Any = kind
-    optimizer = make(list(params.items()), **ARGUMENTS.get(kind.__name__, {}))
-    generator = torch.Generator().manual_seed(6)
-    with use_target(target):
-        for step in range(STEPS):
-            for param in params.values():
-                param.grad = torch.randn(param.shape, generator=generator, dtype=dtype)
-            optimizer.step(loss=2.0 - step / 4)  # for the rules that read it
-    return {name: param.detach() for name, param in params.items()}
+    return params, make(list(params.items()), **ARGUMENTS.get(kind.__name__, {}))
 
 
 def main() -> None:
@@ -366,7 +415,8 @@ def main() -> None:
     errors = {f"plan/{name}": plan_error(program) for name, program in plans()}
     errors |= {f"function/{name}": error for name, error in functions()}
     for kind in optimizers():
-        errors[f"optimizer/{kind.__name__}"] = optimizer_error(kind, torch.float32)
+        apart, farthest = optimizer_error(kind, torch.float32)
+        errors |= {f"optimizer/{kind.__name__}": apart, f"border/{kind.__name__}": farthest}
     print(json.dumps(errors))
 
 

@@ -98,12 +98,18 @@ class Step:
 
 
 def layouts(model: Model) -> dict[str, Layout]:
-    """How each coded state is stored."""
+    """How each coded state is stored, of a rule that routes those of all its branches."""
     found: dict[str, Layout] = {}
+    for branch in model.route:
+        found |= layouts(branch.model)
     for state in model.states:
         in_all = state.level.kind == "element" and not (state.exact or state.host)
         for line in model.storage:
-            if line.state == state.name or (line.state == "all" and in_all):
+            if line.state != state.name and not (line.state == "all" and in_all):
+                continue
+            if line.codec == "none" and line.condition is None:
+                found.pop(state.name, None)
+            elif line.codec != "none":
                 options = {k: v.value for k, v in line.options if isinstance(v, Const)}
                 found[state.name] = layout_of(line.codec, options)
     return found

@@ -289,6 +289,18 @@ CORNERS = {
         "n = norm(grad, per global)\ns = max(abs(grad) / n, per group)\n"
         "when ndim == 2:\n    s = 1\ndirection = grad / s"
     ),
+    "means per group that not all tensors share": rule(
+        "x = mean(grad * sum(grad, per chunks(7)), per group)\ns = 1\n"
+        "when ndim == 2:\n    s = mean(grad * param, per group)\ndirection = x * s + grad"
+    ),
+    "means over all that not all tensors share": rule(
+        "x = mean(grad^2, per global)\ns = 1\n"
+        "when ndim == 2:\n    s = mean(param^2, per global)\ndirection = grad * s / x"
+    ),
+    "the sum and the largest of norms over all": rule(
+        "n = norm(grad)\ns = sum(n, per global)\nwhen ndim == 2:\n"
+        "    s = s + max(n, per global) + sum(n, per group)\ndirection = grad / s"
+    ),
     "one name, two meanings": rule(
         "x = norm(grad)\ng = grad / x\nx = norm(param)\ndirection = g * x"
     ),
@@ -384,6 +396,8 @@ def test_sums_over_groups_and_over_all_in_triton_s_interpreter() -> None:
         "a state of all on every branch",
         "branches with sums of their own",
         "a sum within a sum that some tensors only add to",
+        "means per group that not all tensors share",
+        "the sum and the largest of norms over all",
     )
     ran = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("running_corners.py")), *corners],

@@ -4,9 +4,6 @@
 which gets its first gradient late (unless the spec has a global state: what reaches one must agree
 between tensors, the step count too). `--programs N` asks for more than the default, and draws
 others each time; the default ones are always the same, so that a change is judged by itself.
-
-Known, and found by them: where two means over a group count the numbers of different tensors (one
-of them stands in a branch that not all take), both get the count of the fewer.
 """
 
 from __future__ import annotations

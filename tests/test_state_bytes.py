@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import Parameter
 
+import stepc
 import stepc.generated
 from stepc.cli.explain import cost
 from stepc.compiler.ir import Stream
@@ -17,6 +18,8 @@ from stepc.compiler.plan import Plan
 from stepc.demo.race import state_bytes
 from stepc.dsl.load import load
 from stepc.dsl.model import Const
+from stepc.runtime import use_target
+from stepc.runtime.c import compiled, find_compiler
 
 Shape = tuple[int, ...]
 
@@ -78,11 +81,11 @@ SMALL: tuple[Shape, ...] = ((), (1,), (63, 65))  # below 4096 elements: float32,
 WORDS = {"uint8": 1, "int8": 1, "int16": 2, "float16": 2, "bfloat16": 2, "float32": 4, "real": 4}
 
 
-def stepped(name: str, shape: Shape) -> torch.optim.Optimizer:
-    """An optimizer after a step of one bfloat16 parameter."""
+def stepped(name: str, shape: Shape, dtype: torch.dtype = torch.bfloat16) -> torch.optim.Optimizer:
+    """An optimizer after a step of one parameter."""
     cls = getattr(stepc.generated, name)
     required = {hyper.name: 1 for hyper in cls.hypers if hyper.required}
-    param = Parameter(torch.ones(shape, dtype=torch.bfloat16))
+    param = Parameter(torch.ones(shape, dtype=dtype))
     optimizer = cls([param], **required)
     param.grad = torch.ones_like(param)
     optimizer.step()
@@ -147,6 +150,47 @@ def test_of_many_parameters_each_takes_what_the_plan_says(name: str) -> None:
     shape = (64, 256)
     vectors = 4 * (64 + 256) if name == "Factor4bit" else 0
     assert BYTES[name][0](shape) == BYTES[name][1] * 64 * 256 + vectors
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", ["FlashAdamW", "FlashLion", "FlashSGD"])
+def test_wide_parameters_have_nothing_left(name: str, dtype: torch.dtype) -> None:
+    """A byte an element less, in memory and in what the plan says."""
+    optimizer = stepped(name, (67, 131), dtype)
+    assert state_bytes(optimizer) == BYTES[name][0]((67, 131)) - 67 * 131
+    figures = {cost(made, "float32", 0.0).state_bytes_per_parameter for made in plan(load(name))[1]}
+    assert BYTES[name][1] - 1 in figures
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize(("dtype", "place"), [(torch.bfloat16, 0), (torch.float32, 1)])
+def test_only_what_a_dtype_needs_is_built(dtype: torch.dtype, place: int) -> None:
+    cls = stepc.generated.FlashLion
+    names = [step.name for path in cls.paths for step in path.steps]
+    library = compiled(cls.c_source, dtype, dtype)
+    assert library is not None and len(names) == 2
+    assert [hasattr(library._library, name) for name in names] == [place == 0, place == 1]
+
+
+@pytest.mark.parametrize("target", ["torch", "c"])
+@pytest.mark.parametrize("how", ["master", "master(bits = 8)", "master(bits = 16)"])
+def test_only_narrow_parameters_keep_what_rounding_cuts_off(how: str, target: str) -> None:
+    """A float32 and a bfloat16 tensor of one optimizer; then the first is made bfloat16 too."""
+    cls = stepc.compile("SignSGD", rounding=how)
+    params = [Parameter(torch.ones(40, dtype=d)) for d in (torch.float32, torch.bfloat16)]
+    optimizer, kept = cls(params, lr=2.0**-11), "master" if how == "master" else "remainder"
+    with use_target(target):
+        for narrow in (False, True):
+            for param in params:
+                param.grad = torch.ones_like(param)
+            optimizer.step()
+            assert [kept in optimizer.state[param] for param in params] == [narrow, True]
+            params[0].data, params[0].grad = params[0].data.bfloat16(), None
+    assert params[1].tolist() == [1.0] * 40  # two steps are a quarter of bfloat16's last place
+    if how == "master":
+        assert optimizer.state[params[1]][kept].tolist() == [1 - 2.0**-10] * 40
+    else:
+        assert optimizer.state[params[1]][kept].float().max() < -20
 
 
 @pytest.mark.parametrize("shape", SMALL, ids=str)

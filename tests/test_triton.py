@@ -67,12 +67,20 @@ def test_elementary_functions_are_accurate(errors: dict[str, float]) -> None:
 # In units of the steps taken; 1e-4 for all others. Muon's matrix products are torch's in both, but
 # of float32 sums in another order. A projection multiplies whole weights by such a sum: one unit in
 # the last place of a weight of 4 is 2e-4 of the small steps that these take.
-# FlashSGD: of 5,503 codes one lies at a border, and is the next one in Triton, which rounds a
-# quotient otherwise.
-LIMITS = {"Muon": 1e-3, "AdamHyper": 3e-4, "Ranger21": 3e-4, "SphereProjectionAdamW": 3e-4,
-          "FlashSGD": 3e-3}  # fmt: skip
+LIMITS = {"Muon": 1e-3, "AdamHyper": 3e-4, "Ranger21": 3e-4, "SphereProjectionAdamW": 3e-4}
+FEW_UNITS = 4.0  # of 2^-24 of what was added: as in test_codes.py
 
 
 @pytest.mark.parametrize("name", sorted(kind.__name__ for kind in optimizers()))
 def test_optimizers_agree_with_their_torch_form(name: str, errors: dict[str, float]) -> None:
     assert errors[f"optimizer/{name}"] < LIMITS.get(name, 1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(kind.__name__ for kind in optimizers()))
+def test_another_code_than_the_definition_s_is_at_its_border(
+    name: str, errors: dict[str, float]
+) -> None:
+    """Of FlashSGD's 16,509 codes one is the next one in Triton's interpreter, where `inverse` is
+    the square of rsqrt: the exact value lies 1.47 units beyond the border. Of all other optimizers'
+    one is, of RMSprop8bit, by 0.02 units."""
+    assert errors[f"border/{name}"] <= FEW_UNITS
