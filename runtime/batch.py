@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .cells import count, kind, length
 from .facts import OWN_KEY, Facts
-from .path import Choice, Level, Path, Stream, Sweep
+from .path import Choice, Level, Path, Stream
 from .random import hash32
 
 Numbers = NDArray[np.int64]
@@ -96,6 +96,8 @@ class Bucket:
     _cohort: Numbers = field(init=False)
     _index: Numbers = field(init=False)
     _places: Numbers = field(init=False)
+    _grads: Numbers = field(init=False)
+    _moved: NDArray[np.bool_] = field(init=False)
     _given: bytes = b""
     _rows: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     _tasks: dict[object, Tasks] = field(default_factory=dict[object, Tasks])
@@ -112,6 +114,8 @@ class Bucket:
         self._cohort = np.array([number[m.cohort] for m in self.members], dtype=np.int64)
         self._index = np.array([m.fact.index for m in self.members], dtype=np.int64)
         self._places = np.array([m.place for m in self.members], dtype=np.int64)
+        self._grads = np.empty(len(self.members), dtype=np.int64)
+        self._moved = np.empty(len(self.members), dtype=np.bool_)
         rows = [[m.tensors[name].data_ptr() for name in self.streams] for m in self.members]
         self.addresses[:] = rows
         self.extents[:] = [
@@ -129,7 +133,7 @@ class Bucket:
         if known == self._given and not own:
             return False
         self._given = known
-        self.numbers[:] = rows[self._cohort] if len(rows) > 1 else rows
+        np.take(rows, self._cohort, axis=0, out=self.numbers, mode="clip")  # which copies nothing
         if own:  # where each member's random bits begin in this step
             told = [(facts[cohort].seed, facts[cohort].t) for cohort in self.cohorts]
             seed, t = np.array(told, dtype=np.int64)[self._cohort].T
@@ -160,17 +164,18 @@ class Bucket:
         if not columns:
             return False  # a path that does not read its gradient
         (column,) = columns
-        now = grad_at[self._places]
-        if np.array_equal(now, self.addresses[:, column]):
+        now, known, differs = self._grads, self.addresses[:, column], self._moved
+        np.take(grad_at, self._places, out=now, mode="clip")  # which copies nothing
+        if not np.not_equal(now, known, out=differs).any():
             return False
-        self.addresses[:, column] = now
+        known[:] = now
         return True
 
     # ------------------------------------------------------------ tasks
 
-    def tasks(self, kept: Kept, sweep: Sweep, size: int) -> Tasks:
-        """The tasks of a sweep, each of about `size` elements."""
-        level = sweep.cell
+    def tasks(self, kept: Kept, level: Level | None, size: int) -> Tasks:
+        """The tasks of a sweep over cells of `level` (or elements), each of about `size` elements,
+        and of one cell at least."""
         found = self._tasks.get((level, size))
         if found is None:
             key = (level, size, [(m.fact.shape, m.choice.sizes) for m in self.members])

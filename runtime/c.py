@@ -58,7 +58,7 @@ class Library:
             function = self._functions[name] = self._library[name]
             function.argtypes = [ctypes.c_int64, *(ctypes.c_void_p for _ in tables)]
         threads = torch.get_num_threads()
-        shared = elements >= _WORTH_SHARING and not _forked
+        shared = elements >= _WORTH_SHARING and may_share()
         self._threads(threads if shared else 1)
         function(count, *[table.data_ptr() for table in tables])
         self._threads(threads)
@@ -78,6 +78,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_fork)
 
 
+def may_share() -> bool:
+    """Whether threads may share work here."""
+    return not _forked
+
+
 @cache
 def compiled(source: str, param: torch.dtype, grad: torch.dtype) -> Library | None:
     """The library of a module for one pair of dtypes; None, and one warning, without a compiler."""
@@ -86,7 +91,8 @@ def compiled(source: str, param: torch.dtype, grad: torch.dtype) -> Library | No
         _warn("no C compiler was found (gcc, clang or cc; or name one in $CC)")
         return None
     text = f"{_THREADS}{source}"
-    defines = (f"-DPARAM={FLOATS[param]}", f"-DGRAD={FLOATS[grad]}")
+    size = f"-DPARAM_BYTES={param.itemsize}"
+    defines = (f"-DPARAM={FLOATS[param]}", f"-DGRAD={FLOATS[grad]}", size)
     complaint = ""
     for variant in VARIANTS:
         for folder in folders():

@@ -5,39 +5,64 @@
 typedef char *Object;
 
 typedef struct {
-    int64_t offset;                     /* of the at::Tensor in a tensor object */
-    int64_t type_offset;                /* of the type in any object */
-    void *no_tensor;                    /* what an undefined at::Tensor holds */
+    int64_t object;                     /* where a tensor object names its implementation */
+    int64_t type;                       /* where any object names its type */
+    int64_t storage;                    /* where an implementation names its storage */
+    int64_t shape;                      /* where it has its shape */
+    int64_t data;                       /* where a storage has its address, and then who frees it */
+    void *no_tensor;                    /* the implementation of an undefined tensor */
+    Object dict;                        /* Python's type */
     intptr_t (*list_size)(Object);      /* Python: PyList_Size, ... */
     Object (*list_item)(Object, intptr_t);
     intptr_t (*dict_size)(Object);
     int (*dict_next)(Object, intptr_t *, Object *, Object *);
     int (*dict_set)(Object, Object, Object);
-    void (*forgive)(void);
-    int32_t (*layout)(void *, int32_t *);    /* torch: aoti_torch_get_... */
-    int32_t (*dtype)(void *, int32_t *);
-    int32_t (*device_type)(void *, int32_t *);
-    int32_t (*device_index)(void *, int32_t *);
-    int32_t (*dim)(void *, int64_t *);
-    int32_t (*sizes)(void *, int64_t **);
-    int32_t (*strides)(void *, int64_t **);
-    int32_t (*data_ptr)(void *, void **);
-    void (*bump)(void *);
-    void *(*grad)(void *);              /* of an implementation: its gradient's at::Tensor */
+    void (*bump)(void *);               /* torch */
+    const char **(*grad)(const char *); /* where autograd names a gradient's implementation */
 } Calls;
 
-enum { HINTS = 6, AHEAD = 12 };  /* addresses per tensor; tensors to look ahead */
+enum { INSIDE = 5, LINE = 64 };         /* axes whose sizes lie in an implementation; bytes */
+enum { AHEAD = 8, FURTHER = 16 };       /* tensors to look ahead */
+enum { BLOCK = 512 };                   /* tensors that a thread takes at once */
+
+/* As it stands in an implementation. */
+typedef struct {
+    int64_t axes, sizes[INSIDE], strides[INSIDE], offset, numel;
+    uint32_t kind, flags;               /* dtype and device; what autograd keeps for itself */
+    int64_t keys;                       /* layout, backend, conjugation: all that torch dispatches by */
+} Shape;
+
+typedef struct {
+    Object type;
+    int64_t width;                      /* of a number, in bytes */
+    Shape shape;
+} Form;
+
+typedef struct {
+    Object object;                      /* here, and in the next two: where to look soon */
+    const char *implementation, *storage;
+    int64_t form;                       /* -1: no tensor, but the very object in slot `at` */
+    int64_t at, owner;
+} Place;
+
+typedef struct {
+    Place place;
+    const char *autograd;               /* where to look soon */
+    int64_t grad;                       /* its place among all gradients; -1: there is none */
+    int64_t grad_form;
+    int64_t grad_mask;                  /* bits that its address must not have */
+} Param;
 
 typedef struct {
     Object key;
-    int64_t form;                       /* -1: the very object in a slot */
-    int64_t at;                         /* address, or slot */
-    int64_t hints[HINTS];
+    Place place;
 } Item;
 
 typedef struct {
-    int64_t param, first, count, cohort;    /* first and number of items (-1: any) */
-    int64_t hints[HINTS];
+    Object param;
+    int64_t next;                       /* what brings PyDict_Next to it */
+    int64_t first, count, cohort;       /* first and number of items (-1: any) */
+    const char *dict, *table, *version, *counter;   /* where to look soon */
 } Entry;
 
 typedef struct {
@@ -48,111 +73,145 @@ typedef struct {
 typedef struct {
     int64_t groups, count, states;
     const int64_t *lengths;             /* of each group's list */
-    const Object *params;
-    const int64_t *param_form, *param_at;
-    const int64_t (*param_hints)[HINTS];
-    const int64_t *grad_form;           /* -1: has no gradient */
-    const int64_t *grad_mask;           /* bits that a gradient's address must not have */
-    int64_t *grad_at;                   /* written */
-    void **grads;                       /* written */
+    const Object *objects;              /* that they hold */
+    const Param *params;
+    const char **grads;                 /* written: implementations */
+    int64_t *grad_at;                   /* written: addresses */
     const Entry *entries;
     const Item *items;
     const Object *slots;
     const int64_t *first_number;        /* by cohort */
     const Number *numbers;              /* that its states hold */
-    const int64_t *forms;
+    const Form *forms;
 } Seen;
 
-static Object type_of(const Calls *call, Object object)
+static const char *pointer(const char *at, int64_t offset)
 {
-    return *(Object *)(object + call->type_offset);
+    return *(const char *const *)(at + offset);
 }
 
-static char *implementation(const void *at)
+static const Shape *shape_of(const Calls *call, const char *implementation)
 {
-    return *(char *const *)at;
+    return (const Shape *)(implementation + call->shape);
 }
 
-/* The form of a tensor: layout, device, dtype, axes, sizes, strides; -1 if it has none. */
-int64_t stepc_form(const Calls *call, Object tensor, int64_t *form)
+/* The form of a tensor, but for the width of its numbers; how many axes it has. */
+int64_t stepc_form(const Calls *call, Object tensor, Form *form)
 {
-    void *at = tensor + call->offset;
-    int32_t layout, dtype, device, index;
-    int64_t axes, *sizes, *strides;
-    if (call->layout(at, &layout) || layout != 0 || call->dtype(at, &dtype)) return -1;
-    if (call->device_type(at, &device) || call->device_index(at, &index)) return -1;
-    if (call->dim(at, &axes) || call->sizes(at, &sizes) || call->strides(at, &strides)) return -1;
-    const int64_t head[6] = {(int64_t)type_of(call, tensor), layout, device, index, dtype, axes};
-    memcpy(form, head, sizeof head);
-    memcpy(form + 6, sizes, 8 * axes);
-    memcpy(form + 6 + axes, strides, 8 * axes);
-    return 6 + 2 * axes;
+    form->type = (Object)pointer(tensor, call->type);
+    Shape *shape = &form->shape;
+    *shape = *shape_of(call, pointer(tensor, call->object));
+    shape->flags = shape->offset = 0;
+    for (int64_t axis = shape->axes; axis < INSIDE; axis++)
+        shape->sizes[axis] = shape->strides[axis] = 0;
+    return shape->axes;
 }
 
-static int is_shaped(const Calls *call, void *at, const int64_t *form)
+/* What brings PyDict_Next to every state. */
+void stepc_walk(const Calls *call, Object states, int64_t *nexts)
 {
-    int32_t dtype; int64_t axes, *sizes;
-    return !call->dtype(at, &dtype) && dtype == form[4] && !call->dim(at, &axes) && axes == form[5]
-        && !call->sizes(at, &sizes) && !memcmp(sizes, form + 6, 8 * axes)
-        && !call->strides(at, &sizes) && !memcmp(sizes, form + 6 + axes, 8 * axes);
+    intptr_t next = 0;
+    Object param, state;
+    do *nexts++ = next; while (call->dict_next(states, &next, &param, &state));
 }
 
-/* Whether a tensor object lies where one of its form did, which settles device and layout. */
-static int is_there(const Calls *call, Object tensor, const int64_t *form, int64_t where)
+static int is_shaped(const Calls *call, const char *implementation, const Form *form)
 {
-    void *at = tensor + call->offset, *data;
-    return (int64_t)type_of(call, tensor) == form[0] && !call->data_ptr(at, &data)
-        && (int64_t)data == where && is_shaped(call, at, form);
+    const Shape *now = shape_of(call, implementation), *was = &form->shape;
+    int64_t other = (now->kind ^ was->kind) | (now->keys ^ was->keys);
+    if (other | (now->axes ^ was->axes)) return 0;
+    for (int64_t axis = 0; axis < was->axes; axis++)
+        other |= (now->sizes[axis] ^ was->sizes[axis]) | (now->strides[axis] ^ was->strides[axis]);
+    return !other;
 }
 
-/* Where a tensor of a form lies; -1 if it has another. */
-int64_t stepc_where(const Calls *call, void *at, const int64_t *form)
+/* Where a tensor's first number lies. */
+static int64_t address(const Calls *call, const char *implementation, const Form *form)
 {
-    int32_t layout, device, index; void *data;
-    if (call->layout(at, &layout) || layout != form[1]) return -1;
-    if (call->device_type(at, &device) || device != form[2]) return -1;
-    if (call->device_index(at, &index) || index != form[3]) return -1;
-    if (!is_shaped(call, at, form)) return -1;
-    return call->data_ptr(at, &data) ? -1 : (int64_t)data;
+    const char *data = pointer(pointer(implementation, call->storage), call->data);
+    return (int64_t)data + form->width * shape_of(call, implementation)->offset;
 }
 
-/* Ask for what the loops below will read soon; only a hint, so the addresses may be outdated. */
-static void expect(const int64_t *hints, int64_t count)
+/* Whether a tensor object of its form lies where it did, in memory that is freed as it was: a copy
+   on write changes that. */
+static int is_there(const Calls *call, Object tensor, const Form *form, const Place *place)
 {
-    for (int64_t k = 0; k < count; k++) __builtin_prefetch((void *)hints[k]);
+    if (pointer(tensor, call->type) != form->type) return 0;
+    const char *implementation = pointer(tensor, call->object);
+    return is_shaped(call, implementation, form)
+        && address(call, implementation, form) == place->at
+        && (int64_t)pointer(pointer(implementation, call->storage), call->data + 8) == place->owner;
 }
 
-/* Finds the gradients as well; looks at them later, for new ones lie anywhere in memory. */
-static int same_params(const Calls *call, const Seen *seen, Object groups)
+/* Ask for what will be read soon; only a hint, so the addresses may be outdated. */
+static void expect(const char *begin, int64_t bytes)
 {
-    int64_t k = 0;
+    for (int64_t at = 0; at < bytes; at += LINE) __builtin_prefetch(begin + at);
+    __builtin_prefetch(begin + bytes - 1);
+}
+
+static void expect_head(const Calls *call, const char *implementation)
+{
+    expect(implementation + call->storage, call->shape + sizeof(Shape) - call->storage);
+}
+
+static void expect_data(const Calls *call, const char *storage)
+{
+    __builtin_prefetch(storage + call->data);
+}
+
+static void expect_place(const Calls *call, const Place *place)
+{
+    __builtin_prefetch(place->object + call->object);
+    expect_head(call, place->implementation);
+    expect_data(call, place->storage);
+}
+
+static void expect_state(const Entry *entry)
+{
+    __builtin_prefetch(entry->dict);
+    expect(entry->table, 2 * LINE);
+}
+
+static int same_lists(const Calls *call, const Seen *seen, Object groups)
+{
+    const Object *object = seen->objects;
     for (int64_t group = 0; group < seen->groups; group++) {
         Object list = call->list_item(groups, group);
-        if (!list || call->list_size(list) != seen->lengths[group]) return 0;
-        for (int64_t i = 0; i < seen->lengths[group]; i++, k++) {
-            Object param = seen->params[k];
-            expect(seen->param_hints[k + AHEAD], HINTS);
-            if (call->list_item(list, i) != param) return 0;
-            const int64_t *form = seen->forms + seen->param_form[k];
-            if (!is_there(call, param, form, seen->param_at[k])) return 0;
-            seen->grads[k] = call->grad(implementation(param + call->offset));
-            if ((implementation(seen->grads[k]) == call->no_tensor) != (seen->grad_form[k] < 0))
-                return 0;
-        }
+        if (call->list_size(list) != seen->lengths[group]) return 0;
+        for (int64_t i = 0; i < seen->lengths[group]; i++)
+            if (call->list_item(list, i) != *object++) return 0;
     }
     return 1;
 }
 
-static int same_grads(const Calls *call, const Seen *seen)
+/* Notes where a gradient lies. */
+static int same_grad(const Calls *call, const Seen *seen, const Param *param, const char *grad)
 {
-    for (int64_t k = 0; k < seen->count; k++) {
-        if (k + AHEAD < seen->count)
-            for (int line = 0; line < 3; line++)
-                __builtin_prefetch(implementation(seen->grads[k + AHEAD]) + 64 * line);
-        if (seen->grad_form[k] < 0) continue;
-        const int64_t at = stepc_where(call, seen->grads[k], seen->forms + seen->grad_form[k]);
-        if (at == -1 || at & seen->grad_mask[k]) return 0;
-        seen->grad_at[k] = at;
+    if (param->grad < 0) return grad == call->no_tensor;
+    const Form *form = seen->forms + param->grad_form;
+    if (grad == call->no_tensor || !is_shaped(call, grad, form)) return 0;
+    const int64_t at = seen->grad_at[param->grad] = address(call, grad, form);
+    return !(at & param->grad_mask);
+}
+
+/* Some parameters, and their gradients: those lie anywhere in memory, so they are looked at some
+   tensors later. */
+static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64_t end)
+{
+    for (int64_t k = begin; k < end + FURTHER; k++) {
+        const int64_t soon = k - FURTHER + AHEAD, now = k - FURTHER;
+        if (k < end) {
+            const Place *place = &seen->params[k].place;
+            expect_place(call, &seen->params[k + FURTHER].place);
+            __builtin_prefetch(seen->params[k + FURTHER].autograd);
+            if (!is_there(call, place->object, seen->forms + place->form, place)) return 0;
+            seen->grads[k] = *call->grad(pointer(place->object, call->object));
+            expect_head(call, seen->grads[k]);
+        }
+        if (soon >= begin && soon < end)
+            expect_data(call, pointer(seen->grads[soon], call->storage));
+        if (now >= begin && !same_grad(call, seen, seen->params + now, seen->grads[now])) return 0;
     }
     return 1;
 }
@@ -160,31 +219,52 @@ static int same_grads(const Calls *call, const Seen *seen)
 static int same_state(const Calls *call, const Seen *seen, const Entry *entry, Object state)
 {
     if (entry->count < 0) return 1;
+    if (pointer(state, call->type) != call->dict) return 0;
     if (call->dict_size(state) != entry->count) return 0;
     const Item *item = seen->items + entry->first;
-    intptr_t place = 0;
-    for (Object key, value; call->dict_next(state, &place, &key, &value); item++) {
-        expect(item[AHEAD].hints, HINTS);
+    intptr_t next = 0;
+    for (Object key, value; call->dict_next(state, &next, &key, &value); item++) {
+        expect_place(call, &item[FURTHER].place);
         if (key != item->key) return 0;
-        if (item->form < 0) {
-            if (value != seen->slots[item->at]) return 0;
-        } else if (!is_there(call, value, seen->forms + item->form, item->at)) return 0;
+        if (item->place.form < 0) {
+            if (value != seen->slots[item->place.at]) return 0;
+        } else if (!is_there(call, value, seen->forms + item->place.form, &item->place)) return 0;
     }
     return 1;
 }
 
-/* Whether parameters, gradients and states are as they were, but for where gradients lie. */
-int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object groups)
+static int same_states(const Calls *call, const Seen *seen, Object states, int64_t begin,
+                       int64_t end)
 {
-    int same = same_params(call, seen, groups) && same_grads(call, seen)
-        && call->dict_size(states) == seen->states;
-    const Entry *entry = seen->entries;
-    intptr_t place = 0;
-    for (Object param, state; same && call->dict_next(states, &place, &param, &state); entry++) {
-        expect(entry[AHEAD].hints, HINTS);
-        same = (int64_t)param == entry->param && same_state(call, seen, entry, state);
+    for (const Entry *entry = seen->entries + begin; entry < seen->entries + end; entry++) {
+        expect_state(entry + AHEAD);
+        intptr_t next = entry->next;
+        Object param, state;
+        if (!call->dict_next(states, &next, &param, &state) || param != entry->param) return 0;
+        if (!same_state(call, seen, entry, state)) return 0;
     }
-    if (!same) call->forgive();
+    return 1;
+}
+
+/* Whether parameters, gradients and states are as they were, but for where gradients lie. Nothing
+   is written that Python sees, nor any reference counted, so threads may share the work. */
+int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object groups,
+                   int64_t threads)
+{
+    if (!same_lists(call, seen, groups) || call->dict_size(states) != seen->states) return 0;
+    const int64_t blocks = (seen->count + BLOCK - 1) / BLOCK;
+    const int64_t all = blocks + (seen->states + BLOCK - 1) / BLOCK;
+    int same = 1;
+    #pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(&: same) \
+        if (threads > 1)
+    for (int64_t block = 0; block < all; block++) {
+        const int is_state = block >= blocks;
+        const int64_t begin = (is_state ? block - blocks : block) * BLOCK;
+        const int64_t count = is_state ? seen->states : seen->count;
+        const int64_t end = begin + BLOCK < count ? begin + BLOCK : count;
+        same &= is_state ? same_states(call, seen, states, begin, end)
+                         : same_params(call, seen, begin, end);
+    }
     return same;
 }
 
@@ -193,15 +273,18 @@ int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object gr
 int64_t stepc_count(const Calls *call, const Seen *seen, Object states)
 {
     const Entry *entry = seen->entries, *end = entry + seen->states;
-    intptr_t place = 0;
-    for (Object param, state; entry < end && call->dict_next(states, &place, &param, &state);
+    intptr_t next = 0;
+    for (Object param, state; entry < end && call->dict_next(states, &next, &param, &state);
          entry++) {
-        expect(entry[AHEAD].hints, HINTS);
+        expect_state(entry + AHEAD);
+        __builtin_prefetch(entry[AHEAD].param + call->object);
+        __builtin_prefetch(entry[AHEAD].version);
+        __builtin_prefetch(entry[AHEAD].counter);
         if (entry->count < 0) continue;
         const int64_t *first = seen->first_number + entry->cohort;
         for (const Number *it = seen->numbers + first[0]; it < seen->numbers + first[1]; it++)
             if (call->dict_set(state, it->key, seen->slots[it->slot])) return 0;
-        call->bump(param + call->offset);
+        call->bump(param + call->object);
     }
     return 1;
 }

@@ -2,13 +2,14 @@
 
 Asking a tensor one question from Python takes 50 to 100 ns, and a step has about twenty questions
 for every parameter: is it where it was, of the same shape and dtype; is its gradient; are its
-states. `look` asks them all in C (look.c), through Python's stable interface and through torch's
-(the one that AOTInductor's libraries are linked to), both called by address, so nothing is linked.
+states. `look` asks them all in C (look.c), which reads the answers where torch keeps them, through
+Python's stable interface, and asks for memory some tensors ahead: with thousands of tensors none
+of it is in the cache. Python's and torch's functions are called by address, so nothing is linked.
 
-Three things are not promised by anybody: where a tensor object holds its `at::Tensor`, where an
-object holds its type, and the two C++ functions that return a gradient and count a change. They are
-found by trial and compared with what Python says. Where that, or the compiler, fails, every step
-decides anew.
+Nobody promises where a tensor object names its implementation, where that has its storage and its
+shape, where an object holds its type, and what two C++ functions do that return a gradient and
+count a change. All of it is found by trial, and compared with what Python says. Where that, or the
+compiler, fails, every step decides anew.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from torch import Tensor
 from .batch import Numbers
 from .c import compiled
 
-HINTS, AHEAD = 6, 12  # as in C
-NO_HINTS = (0,) * HINTS
+FURTHER = 16  # as in C
+_INSIDE, _FORM = 5, 17  # axes in an implementation, numbers of a form: as in C too
+_KINDS = (torch.float64, torch.bfloat16, torch.float16, torch.uint8, torch.int8, torch.int32)
 
 _SOURCE = Path(__file__).with_name("look.c")
 _PYTHON = (
-    "PyList_Size", "PyList_GetItem", "PyDict_Size", "PyDict_Next", "PyDict_SetItem", "PyErr_Clear",
+    "PyList_Size", "PyList_GetItem", "PyDict_Size", "PyDict_Next", "PyDict_SetItem",
 )  # fmt: skip
-_TORCH = ("layout", "dtype", "device_type", "device_index", "dim", "sizes", "strides", "data_ptr")
 _BUMP = "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE"
 _VERSION = "_ZN5torch8autograd4impl15version_counterERKN2at6TensorE"
 _GRAD = "_ZNK3c1010TensorImpl4gradEv"
@@ -46,39 +47,78 @@ class Looker:
         library = ctypes.PyDLL(path)  # keeps the GIL: what it reads must not change meanwhile
         torch_, c10 = _library("torch_cpu"), _library("c10")
         grad = getattr(c10, _GRAD)
-        self._offset = _offset(lambda tensor: tensor._cdata)
+        self._object = _place(id, lambda tensor: [_inside(tensor)])
+        self._data = _place(_storage, lambda tensor: [tensor.untyped_storage().data_ptr()])
         self._calls = np.array(
             [
-                self._offset,
-                _offset(lambda tensor: id(tensor.__class__)),
+                self._object,
+                _place(id, lambda tensor: [id(tensor.__class__)]),
+                _place(_inside, lambda tensor: [_storage(tensor)]),
+                _place(_inside, _shape),
+                self._data,
                 _no_tensor(grad),
+                id(dict),
                 *(_address(getattr(ctypes.pythonapi, name)) for name in _PYTHON),
-                *(_address(getattr(torch_, f"aoti_torch_get_{name}")) for name in _TORCH),
                 _address(getattr(torch_, _BUMP)),
                 _address(grad),
             ],
             dtype=np.int64,
         )
         self._called = pointer(self._calls)
-        self._version = getattr(torch_, _VERSION)
+        self._grad, self._version = grad, getattr(torch_, _VERSION)
         self._version.restype = ctypes.c_void_p
         self._form: Callable[..., int] = _function(library.stepc_form)
-        self._where: Callable[..., int] = _function(library.stepc_where)
+        self._walk = library.stepc_walk
         self._look: Callable[..., int] = _function(library.stepc_look)
         self._count: Callable[..., int] = _function(library.stepc_count)
         self._try()
 
-    def form(self, tensor: Tensor) -> list[int]:
-        """A tensor's form as C compares it."""
-        found = np.zeros(6 + 2 * tensor.ndim, dtype=np.int64)
-        length = self._form(self._called, ctypes.py_object(tensor), pointer(found))
-        if length != len(found):
-            raise OSError("torch's interface describes a tensor in another way than Python")
-        return found.tolist()
+    def form(self, tensor: Tensor) -> tuple[int, ...]:
+        """A tensor's form as C compares it.
 
-    def look(self, seen: ctypes.c_void_p, states: object, groups: list[Any]) -> bool:
+        Raises:
+            OSError: what makes it up does not all stand where C looks.
+        """
+        found = np.zeros(_FORM, dtype=np.int64)
+        axes = self._form(self._called, ctypes.py_object(tensor), pointer(found))
+        if axes > _INSIDE:
+            raise OSError("a tensor with more axes than its implementation holds")
+        found[1] = tensor.element_size()
+        return tuple(found.tolist())
+
+    def place(self, tensor: Tensor, form: int) -> tuple[int, ...]:
+        """A tensor of a form, as C finds it again: its object, implementation and storage, to have
+        them in the cache by then; its form; its address, and who frees it.
+
+        Raises:
+            OSError: C would see another address.
+        """
+        try:
+            storage = _storage(tensor)
+            begin, owner = _words(storage + self._data, 2)
+            at = begin + tensor.storage_offset() * tensor.element_size()
+            if tensor.numel() and at != tensor.data_ptr():
+                raise OSError("a tensor that does not lie in its storage")
+        except (RuntimeError, NotImplementedError) as error:
+            raise OSError("a tensor without memory") from error
+        return id(tensor), _inside(tensor), storage, form, at, owner
+
+    def autograd(self, param: Tensor) -> int:
+        """Where autograd names a parameter's gradient."""
+        return self._grad(_inside(param))
+
+    def walk(self, states: dict[Any, Any]) -> list[int]:
+        """What brings Python's iteration in C to every entry."""
+        found = np.zeros(len(states) + 1, dtype=np.int64)
+        self._walk(self._called, ctypes.py_object(states), pointer(found))
+        return found.tolist()[:-1]
+
+    def look(
+        self, seen: ctypes.c_void_p, states: object, groups: list[Any], threads: int
+    ) -> bool:
         """Whether all is as `seen` says; writes where gradients lie."""
-        return bool(self._look(self._called, seen, *map(ctypes.py_object, (states, groups))))
+        given = map(ctypes.py_object, (states, groups))
+        return bool(self._look(self._called, seen, *given, threads))
 
     def count(self, seen: ctypes.c_void_p, states: object) -> None:
         """Let states hold what the slots of their cohorts do, and count a change of parameters."""
@@ -88,24 +128,25 @@ class Looker:
         """Addresses near what C will read of a state and of the count of its parameter's changes,
         to be in the cache by then. (A dict points to its table.)"""
         version: int = self._version(self._holder(param))
-        count = ctypes.c_int64.from_address(version).value
-        table = ctypes.c_int64.from_address(id(state) + 32).value
-        return id(param), version, count, id(state), table, table + 64
+        (counter,), (table,) = _words(version, 1), _words(id(state) + 32, 1)
+        return id(state), table, version, counter
 
     def _holder(self, tensor: Tensor) -> ctypes.c_void_p:
         """Where a tensor object holds its `at::Tensor`."""
-        return ctypes.c_void_p(id(tensor) + self._offset)
+        return ctypes.c_void_p(id(tensor) + self._object)
 
     def _try(self) -> None:
         """Raise OSError if C and Python do not see the same."""
         base = torch.arange(24.0).view(2, 3, 4)
-        cases = (base, base.mT[1:], torch.nn.Parameter(base[0]), base[1, 2, 3].bfloat16())
-        for tensor in cases:
-            place = np.array(self.form(tensor), dtype=np.int64)
-            at = self._where(self._called, self._holder(tensor), pointer(place))
-            said = [id(type(tensor)), tensor.ndim, *tensor.shape, *tensor.stride()]
-            if at != tensor.data_ptr() or [place[0], *place[5:]] != said:
-                raise OSError("torch's interface sees a tensor in another way than Python")
+        cases: list[Tensor] = [
+            base, base.mT[1:], base.mT, torch.nn.Parameter(base[0]), base[0], base[1].clone(),
+            *(base.to(kind) for kind in _KINDS), *(base.to("meta").to(kind) for kind in _KINDS),
+            base.to(torch.complex64).conj(), torch._neg_view(base), torch.tensor(1.0),
+        ]  # fmt: skip
+        for one in cases:
+            for two in (*cases, one.clone()):
+                if (self.form(one) == self.form(two)) != (_said(one) == _said(two)):
+                    raise OSError("torch describes a tensor in another way than Python")
         self._try_step()
 
     def _try_step(self) -> None:
@@ -133,13 +174,6 @@ def looker() -> Looker | None:
         return None
 
 
-def hints(tensor: Tensor) -> tuple[int, ...]:
-    """The same of a tensor: its object, its implementation, its storage."""
-    inside: int = tensor._cdata  # pyright: ignore[reportAttributeAccessIssue]
-    storage: int = tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
-    return id(tensor), *range(inside, inside + 256, 64), storage
-
-
 def pointer(array: Numbers) -> ctypes.c_void_p:
     """Where an array's numbers lie."""
     return ctypes.c_void_p(array.ctypes.data)
@@ -164,18 +198,53 @@ def _library(name: str) -> ctypes.CDLL:
 
 
 def _no_tensor(grad: Any) -> int:
-    """What an undefined `at::Tensor` holds: a tensor's gradient where it has none."""
-    tensor: Any = torch.ones(2)
+    """The implementation of an undefined tensor: a gradient's where there is none."""
     grad.restype, grad.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    return ctypes.c_int64.from_address(grad(tensor._cdata)).value
+    return _words(grad(_inside(torch.ones(2))), 1)[0]
 
 
-def _offset(wanted: Callable[[Any], int]) -> int:
-    """Where in a tensor object a number stands, in each of several objects."""
-    tensors: list[Any] = [torch.ones(2), torch.nn.Parameter(torch.ones(3)), torch.ones(4).bool()]
+# ---------------------------------------------------------------- what Python says
 
-    def is_there(offset: int) -> bool:
-        words = (ctypes.c_int64.from_address(id(tensor) + offset).value for tensor in tensors)
-        return list(words) == [wanted(tensor) for tensor in tensors]
 
-    return next(offset for offset in range(0, object.__sizeof__(tensors[0]), 8) if is_there(offset))
+def _inside(tensor: Any) -> int:
+    return tensor._cdata
+
+
+def _storage(tensor: Any) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    """Axes, sizes, strides, where it begins, numel: of a tensor with as many axes as there may be."""
+    return [tensor.ndim, *tensor.shape, *tensor.stride(), tensor.storage_offset(), tensor.numel()]
+
+
+def _said(tensor: Tensor) -> tuple[object, ...]:
+    """All that makes up a form."""
+    view = tensor.stride(), tensor.is_conj(), tensor.is_neg()
+    return type(tensor), tensor.dtype, tensor.device, tensor.shape, *view
+
+
+# ---------------------------------------------------------------- where C finds it
+
+
+def _words(address: int, count: int) -> list[int]:
+    return list((ctypes.c_int64 * count).from_address(address))
+
+
+def _place(begin: Callable[[Tensor], int], wanted: Callable[[Tensor], list[int]]) -> int:
+    """How many bytes behind an address these numbers stand, for each of several tensors."""
+    numbers = torch.arange(5000.0)
+    tensors: list[Tensor] = [
+        numbers.as_strided((2, 3, 4, 5, 6), (7, 900, 2, 11, 300), 13),
+        torch.nn.Parameter(torch.ones(6, 5, 4, 3, 2)),
+        torch.ones(3, 1, 4, 1, 5).bool(),
+    ]
+    return next(
+        place
+        for place in range(0, 128, 8)
+        if all(
+            _words(begin(tensor) + place, len(wanted(tensor))) == wanted(tensor)
+            for tensor in tensors
+        )
+    )

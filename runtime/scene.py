@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,10 +76,9 @@ class Scene:
             if will_repeat and layout.is_repeatable:
                 self._remember(optimizer, way, layout)
         else:
-            grad_at = self._watch.grad_at[self._with_grad]
             settled = map(partial(settle, optimizer), self._cohorts, choices)
             self._watch.count(optimizer.state, settled)
-            layout.run_again(optimizer, choices, self._facts, grad_at)
+            layout.run_again(optimizer, choices, self._facts, self._watch.grad_at)
             if capture.is_capturing():
                 optimizer.held_by_graphs.append(layout)
 
@@ -111,8 +109,6 @@ class Scene:
         self._layouts[way] = layout
         self._aligned.update(self.params[place] for place in layout.aligned)
         cohort_of = {entry.param: entry.cohort for entry in self._entries}
-        place_of = {param: place for place, param in enumerate(params)}
-        self._with_grad = np.array([place_of[param] for param in self.params], dtype=np.int64)
         self._shared = _shared(optimizer)
         try:
             groups, state = optimizer.param_groups, optimizer.state

@@ -8,20 +8,26 @@ reference to a state is kept, so states that somebody moves away are freed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import accumulate, chain
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, count
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .batch import Numbers
-from .look import AHEAD, HINTS, NO_HINTS, Looker, hints, pointer
+from .c import may_share
+from .look import FURTHER, Looker, pointer
+
+_PARAM, _ITEM, _ENTRY = 10, 7, 9  # numbers in a row, as in C
+_ALONE = 2000  # tensors; fewer are looked at before other threads would be awake
+_NOWHERE = (0, 0, 0, 0)  # to look for soon
 
 
 class Watch:
     """What a step found; `counted` are the names of numbers that steps change. `grad_at` says where
-    gradients lie after `same` has looked, in the order of all parameters."""
+    gradients lie after `same` has looked, in the order of the parameters that have one."""
 
     def __init__(
         self,
@@ -33,38 +39,42 @@ class Watch:
         counted: Collection[str],
     ) -> None:
         self._looker = looker
-        self._forms: dict[object, int] = {}  # what Python sees of a form -> its place in the table
-        self._table: list[int] = []
+        self._forms: dict[tuple[int, ...], int] = {}  # -> its row in the table
         self._params = [param for group in groups for param in group["params"]]
         items, entries = self._items(state, cohort_of)
         cohorts = max(cohort_of.values(), default=-1) + 1
         firsts, numbers = self._counted(counted, cohorts)
-        grads = [param.grad for param in self._params]
-        params = self._params
-        if any(param.is_inference() for param in params):
+        if any(param.is_inference() for param in self._params):
             raise OSError("autograd does not count changes of inference tensors")
+        number = count()
+        params = [self._param(param, aligned, number) for param in self._params]
         columns = {
             "lengths": _numbers(len(group["params"]) for group in groups),
-            "params": _numbers(map(id, params)),
-            "param_form": _numbers(map(self._form, params)),
-            "param_at": _numbers(param.data_ptr() for param in params),
-            "param_hints": _padded([hints(param) for param in params], HINTS),
-            "grad_form": _numbers(-1 if grad is None else self._form(grad) for grad in grads),
-            "grad_mask": _numbers(15 if param in aligned else 0 for param in params),
-            "grad_at": np.zeros(len(params), dtype=np.int64),
-            "grads": np.zeros(len(params), dtype=np.int64),
+            "objects": _numbers(map(id, self._params)),
+            "params": _padded(params, _PARAM),
+            "grads": np.zeros(len(params) + FURTHER, dtype=np.int64),
+            "grad_at": np.zeros(next(number), dtype=np.int64),
             "entries": entries,
             "items": items,
             "slots": self._slots,
             "first_number": firsts,
             "numbers": numbers,
-            "forms": _numbers(self._table),
+            "forms": _numbers(self._forms),
         }
         self.grad_at = columns["grad_at"]
         self._columns = columns
         places = (column.ctypes.data for column in columns.values())
         columns["seen"] = _numbers([len(groups), len(params), len(state), *places])
         self._seen = pointer(columns["seen"])
+
+    def _param(self, param: Tensor, aligned: set[Tensor], number: Iterator[int]) -> tuple[int, ...]:
+        """A parameter, and what its gradient must be like."""
+        there = *self._looker.place(param, self._form(param)), self._looker.autograd(param)
+        if param.grad is None:
+            return *there, -1, 0, 0
+        form = self._form(param.grad)
+        self._looker.place(param.grad, form)  # that it has one is enough
+        return *there, next(number), form, 15 if param in aligned else 0
 
     def _items(
         self, state: Mapping[Tensor, dict[str, Any]], cohort_of: Mapping[Tensor, int]
@@ -75,23 +85,22 @@ class Watch:
         self._places: dict[tuple[int, str], int] = {}
         items: list[tuple[int, ...]] = []
         entries: list[tuple[int, ...]] = []
-        for param, found in state.items():
+        for next_, (param, found) in zip(self._looker.walk(state), state.items(), strict=True):
             cohort = cohort_of.get(param)
             if cohort is None:
-                entries.append((id(param), 0, -1, 0, *NO_HINTS))
+                entries.append((id(param), next_, 0, -1, 0, *_NOWHERE))
                 continue
-            entries.append(
-                (id(param), len(items), len(found), cohort, *self._looker.hints(param, found))
-            )
+            hints = self._looker.hints(param, found)
+            entries.append((id(param), next_, len(items), len(found), cohort, *hints))
             for key, value in found.items():
                 self._keys.append(key)
                 if isinstance(value, Tensor):
-                    form = self._form(value)
-                    items.append((id(key), form, value.data_ptr(), *hints(value)))
+                    place = self._looker.place(value, self._form(value))
                 else:
-                    items.append((id(key), -1, self._place(cohort, key, value), *NO_HINTS))
+                    place = (0, 0, 0, -1, self._place(cohort, key, value), 0)
+                items.append((id(key), *place))
         self._slots = _numbers(map(id, self._objects))
-        return _padded(items, 3 + HINTS), _padded(entries, 4 + HINTS)
+        return _padded(items, _ITEM), _padded(entries, _ENTRY)
 
     def _place(self, cohort: int, key: str, value: object) -> int:
         """The slot of a number: one for a cohort, if its tensors hold the same object."""
@@ -121,19 +130,17 @@ class Watch:
         self._looker.count(self._seen, state)
 
     def _form(self, tensor: Tensor) -> int:
-        key = (type(tensor), tensor.dtype, tensor.device, tensor.shape, tensor.stride())
-        place = self._forms.get(key)
-        if place is None:
-            place = self._forms[key] = len(self._table)
-            self._table += self._looker.form(tensor)
-        return place
+        form = self._looker.form(tensor)
+        return self._forms.setdefault(form, len(self._forms))
 
     def same(self, groups: Iterable[Mapping[str, Any]], state: Mapping[Any, Any]) -> bool:
         """Whether all is as it was. Looks where gradients lie now."""
         lists = [group["params"] for group in groups]
         if not isinstance(state, dict) or any(type(params) is not list for params in lists):
             return False
-        return self._looker.look(self._seen, state, lists)
+        shared = len(self._params) > _ALONE and may_share()
+        threads = torch.get_num_threads() if shared else 1
+        return self._looker.look(self._seen, state, lists, threads)
 
 
 def _numbers(values: Iterable[Any]) -> Numbers:
@@ -142,4 +149,4 @@ def _numbers(values: Iterable[Any]) -> Numbers:
 
 def _padded(rows: Sequence[Sequence[int]], width: int) -> Numbers:
     """Rows of numbers, and as many empty ones as C looks ahead."""
-    return _numbers([*rows, *[(0,) * width] * AHEAD])
+    return _numbers([*rows, *[(0,) * width] * FURTHER])

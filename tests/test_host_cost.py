@@ -20,7 +20,7 @@ from contract import classes, make, same, same_states, set_gradients, values
 from torch.nn import Parameter
 
 import stepc.generated as generated
-from stepc.runtime import CompiledOptimizer, cohorts, scene, use_target
+from stepc.runtime import CompiledOptimizer, cohorts, scene, use_target, watch
 from stepc.runtime.kernel import Kernel
 from stepc.runtime.scene import Scene
 from stepc.runtime.tables import Tables
@@ -303,6 +303,30 @@ def more_params(optimizer: Any) -> None:
     optimizer.add_param_group({"params": [Parameter(torch.ones(4, 5))], "lr": 0.5})
 
 
+def turned_in_place(optimizer: Any) -> None:
+    for name in tensors_of(states_of(optimizer)[1]):
+        state = states_of(optimizer)[1][name]
+        if state.ndim == 2:
+            state.t_()
+
+
+def moved_by_its_storage(optimizer: Any) -> None:
+    for state in states_of(optimizer):
+        for name in tensors_of(state):
+            storage = state[name].untyped_storage()
+            kept, size = state[name].clone(), storage.nbytes()
+            storage.resize_(0)
+            storage.resize_(size)
+            state[name].copy_(kept)
+
+
+def exchanged_with_another(optimizer: Any) -> None:
+    """What the object is a tensor of changes; the object, and its dict, do not."""
+    state = states_of(optimizer)[1]
+    for name in tensors_of(state):
+        torch.utils.swap_tensors(state[name], state[name].clone().mul_(2))
+
+
 def loaded(optimizer: Any) -> None:
     saved = copy.deepcopy(optimizer.state_dict())
     for state in saved["state"].values():
@@ -314,7 +338,8 @@ TAMPERS: list[Callable[[Any], None]] = [
     replaced_states, replaced_data_of_states, one_state_replaced, moved_away_and_back, cleared,
     emptied, deleted, restarted, all_restarted, replaced_params, one_param_replaced, strided_param,
     swapped_params, dropped_param, swapped_states, exchanged_states, other_rate, rate_in_a_tensor,
-    ascending, scheduled, copied_group, more_params, loaded,
+    ascending, scheduled, copied_group, more_params, loaded, turned_in_place,
+    moved_by_its_storage, exchanged_with_another,
 ]  # fmt: skip
 
 SOME = [
@@ -350,6 +375,63 @@ def test_what_changed_between_steps_is_seen(
     cls: type[CompiledOptimizer], tamper: Callable[[Any], None]
 ) -> None:
     compare(cls, lambda optimizer, number: tamper(optimizer) if number == 7 else None)
+
+
+@some_classes
+def test_a_parameter_that_moves_within_its_storage_is_seen(cls: type[CompiledOptimizer]) -> None:
+    def move(optimizer: Any, number: int) -> None:
+        param = optimizer.param_groups[0]["params"][2]
+        if number == 7:
+            param.data = torch.cat((param.detach(), param.detach() * 2))[: len(param)]
+        if number == 9:
+            with torch.no_grad():
+                wide = torch.empty(0).set_(param.untyped_storage()).view(2, *param.shape)
+                param.set_(wide[1])
+
+    compare(cls, move)
+
+
+def test_a_lazy_copy_keeps_its_values() -> None:
+    """The address stays; it is the first who writes that gets another."""
+    params = small(3)
+    optimizer = warm(generated.AdamW, params)
+    before = params[1].tolist()
+    copied = torch._lazy_clone(params[1].detach())
+    train(optimizer, [4, 5])
+    assert copied.tolist() == before != params[1].tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("where", [0, 1, 511, 512, 1023, 2559, 2560])
+def test_several_threads_see_what_one_sees(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch, threads: int, where: int
+) -> None:
+    monkeypatch.setattr(watch, "_ALONE", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        params = [Parameter(torch.ones(2)) for _ in range(2561)]
+        optimizer = warm(generated.SGD, params)
+        counted.take()
+        train(optimizer, [4])
+        assert "decided" not in counted.take()
+        for change in (
+            lambda: setattr(params[where], "data", torch.ones(2)),
+            lambda: setattr(params[where], "grad", None),
+            lambda: optimizer.state.__setitem__(params[where], {"step": 1}),
+            lambda: optimizer.state.__setitem__(params[where], None),
+        ):
+            train(optimizer, [5, 6])
+            counted.take()
+            change()
+            try:
+                optimizer.step()
+            except TypeError:
+                del optimizer.state[params[where]]
+                optimizer.step()
+            assert counted.take()["decided"] >= 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def missing(param: Parameter) -> None:
