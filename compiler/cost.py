@@ -22,7 +22,7 @@ _QUICK = frozenset(
     """neg add sub mul abs sign sign_bit maximum minimum max_number min_number clamp floor ceil
     round cast eq ne lt le gt ge and or not where sum max min round_stochastic real byte copysign
     binade half_ulp e4m3_code e4m3_value e5m2_code e5m2_value dynamic_code dynamic_value
-    in_half_ulps""".split()
+    in_half_ulps affine_product affine_quotient affine_root""".split()
 )
 
 

@@ -19,7 +19,6 @@ from ..dsl.diagnostics import Diagnostic, SpecError
 from ..dsl.levels import ELEMENT, GLOBAL, GROUP, TENSOR, Level, refines
 from ..dsl.model import Apply, Const, Expr, Read, constant
 from ..dsl.source import Span
-from .affine import AFFINE, spelled_out
 from .hosts import apply
 from .ir import ORDER, REDUCTIONS, Graph, Node, ordered
 from .names import Names
@@ -33,7 +32,8 @@ _ELEMENTARY = frozenset(
         "neg", "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge",
         "and", "or", "not", "where", "sqrt", "rsqrt", "exp", "log", "abs", "sign", "sign_bit",
         "maximum", "minimum", "clamp", "floor", "ceil", "round", "tanh", "sigmoid", "softplus",
-        "atan2", "sin", "cos", "tan", "atan", "erf", "log2", "exp2", "cbrt",
+        "atan2", "sin", "cos", "tan", "atan", "erf", "log2", "exp2", "cbrt", "affine_product",
+        "affine_quotient", "affine_root",
     }
 )  # fmt: skip
 
@@ -63,8 +63,6 @@ class Operations:
             return self._order_statistic(expr, self.names.level(expr.per))
         if op == "lerp":
             return self._lerp(expr)
-        if op in AFFINE:
-            return spelled_out(self.graph, op, tuple(map(self.value, expr.args)))
         if op == "square":
             return self._square(self.value(expr.args[0]))
         if op in ("matmul", "transpose"):

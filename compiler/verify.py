@@ -33,6 +33,7 @@ def verify_plan(plan: Plan) -> Plan:
         _reads_before_overwriting,
         _values_are_filled,
         _sums_over_tensors_are_completed,
+        _sums_over_tensors_have_their_own_places,
     ):
         for complaint in rule(plan):
             raise CompilerBug(f"{plan.program.name}: {complaint}")
@@ -92,6 +93,15 @@ def _sums_over_tensors_are_completed(plan: Plan) -> Iterator[str]:
     for node in ordered(plan.program.roots):
         if node.op in REDUCTIONS and node.attr is not None and node.attr not in done:
             yield f"nobody completes the {node.op} at {node.attr}"
+
+
+def _sums_over_tensors_have_their_own_places(plan: Plan) -> Iterator[str]:
+    """The tensors that add to one need not be those that add to another."""
+    for step in plan.steps:
+        if isinstance(step, Finish):
+            places = [of for _, _, of in step.gathers]
+            if len(set(places)) < len(places):
+                yield f"two sums of {step.name} are of one column"
 
 
 def _values_are_filled(plan: Plan) -> Iterator[str]:

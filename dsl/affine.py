@@ -4,8 +4,8 @@
 
 Of a positive number 2^e (1 + f) let L = e + f, which is what its bits say when read as an integer.
 The affine product of two numbers has the sum of their L, the quotient the difference, the root the
-half; signs are as always. Where one of the numbers or the exact result is zero, subnormal (in
-float32), infinite or NaN, the exact result is taken.
+half; signs are as always. Where one of the numbers or the affine result is zero, subnormal
+(in float32), infinite or NaN, the exact result is taken.
 
 Only what has several values per tensor changes: host arithmetic, numbers per tensor, the division
 in a mean and matrix products stay exact.

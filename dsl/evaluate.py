@@ -51,9 +51,10 @@ _NORMAL = 2.0**-126  # float32's least normal number
 
 def _affine(exact: Array, log: Array, *inside: Array) -> Array:
     """The number whose size has this piecewise linear logarithm; see affine.py."""
-    sizes = [np.abs(x) for x in (exact, *inside)]
-    plain = np.logical_or.reduce([(x < _NORMAL) | ~np.isfinite(x) for x in sizes])
     whole = np.floor(log)
+    plain = whole < -126
+    for x in inside:
+        plain = plain | (np.abs(x) < _NORMAL) | ~np.isfinite(x)
     size = np.ldexp(1 + log - whole, np.where(plain, 0, whole).astype(np.int64))
     return np.where(plain, exact, np.copysign(size, exact))
 

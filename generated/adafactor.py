@@ -126,7 +126,7 @@ def adafactor_1(
         length = tl.multiple_of(length, 16)
     param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -549,7 +549,7 @@ def adafactor_4(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -974,7 +974,7 @@ def adafactor_7(
         length = tl.multiple_of(length, 16)
     param_square_sum_all = tl.full([BLOCK], 0.0, REAL)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -1347,7 +1347,7 @@ def adafactor_10(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -1686,6 +1686,8 @@ typedef uint16_t f16;
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
+void *malloc(size_t size);
+void free(void *memory);
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
@@ -1805,9 +1807,85 @@ void adafactor_finish_1(int64_t count, double *values, double *partials, const i
 /* One pass over cols: reads grad, r, c; writes c; sums u_square_sum */
 void adafactor_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values, double *partials)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 14 * tensor;
+        const GRAD *restrict grad_at = (const GRAD *)address[1];
+        const REAL grad_scale = (REAL)numbers[2];
+        const REAL scalar = (REAL)numbers[3];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict square_sum_part = columns + place[task] + 0 * tile_width;
+        memset(square_sum_part, 0, tile_width * sizeof *square_sum_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            #pragma omp simd
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                const REAL grad_squared = grad * grad;
+                const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                square_sum_part[j] += square;
+            }
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 14 * tensor;
+        REAL *restrict c_at = (REAL *)address[3];
+        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
+        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict square_sum = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double square_sum_total[4096];
+        memset(square_sum_total + first, 0, (end - first) * sizeof *square_sum_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *square_sum_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                square_sum_total[j] += square_sum_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            square_sum[j] = (REAL)square_sum_total[j];
+            c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 5 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
@@ -1815,84 +1893,42 @@ void adafactor_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const double *numbers = scalars + 14 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
-        REAL *restrict c_at = (REAL *)address[3];
-        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
-        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[2];
-        const REAL scalar = (REAL)numbers[3];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
         const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL factor = inverse_rows * r_sum;
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
         double u_square_sum_total = 0;
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL square_sum[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double square_sum_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                square_sum_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_part[j] = 0;
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            for (int64_t tile = start; tile < end; tile += 1024) {
+                const int64_t stop = SMALLER(tile + 1024, end);
+                REAL u_square_sum_part = 0;
+                #pragma omp simd reduction(+ : u_square_sum_part)
+                for (int64_t i = tile; i < stop; i++) {
+                    const int64_t j = i - start;
+                    REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL r = r_at[row];
+                    grad = grad_scale * grad;
+                    const REAL grad_squared = grad * grad;
+                    const REAL share = r / factor;  // adafactor.opt:33
+                    const REAL v = share * c[j];  // adafactor.opt:34
+                    u_square_sum_part += grad_squared / MAXIMUM(v, scalar_2);
                 }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
-                        square_sum_part[j] += square;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_total[j] += square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                square_sum[j] = (REAL)square_sum_total[j];
-                c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL u_square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    u_square_sum_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        const REAL r = r_at[row];
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL share = r / factor;  // adafactor.opt:33
-                        const REAL v = share * c[j];  // adafactor.opt:34
-                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
-                    }
-                }
-                for (int64_t j = 0; j < strip_width; j++) {
-                    u_square_sum_total += u_square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = u_square_sum_total;
     }
+    free(columns);
+    free(place);
 }
 
 /* Per tensor: completes u_square_sum */
@@ -2028,9 +2064,85 @@ void adafactor_finish_3(int64_t count, double *values, double *partials, const i
 /* One pass over cols: reads grad, r, c; writes c; sums u_square_sum */
 void adafactor_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values, double *partials)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 13 * tensor;
+        const GRAD *restrict grad_at = (const GRAD *)address[1];
+        const REAL grad_scale = (REAL)numbers[2];
+        const REAL scalar = (REAL)numbers[3];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict square_sum_part = columns + place[task] + 0 * tile_width;
+        memset(square_sum_part, 0, tile_width * sizeof *square_sum_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            #pragma omp simd
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                const REAL grad_squared = grad * grad;
+                const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                square_sum_part[j] += square;
+            }
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 13 * tensor;
+        REAL *restrict c_at = (REAL *)address[3];
+        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
+        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict square_sum = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double square_sum_total[4096];
+        memset(square_sum_total + first, 0, (end - first) * sizeof *square_sum_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *square_sum_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                square_sum_total[j] += square_sum_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            square_sum[j] = (REAL)square_sum_total[j];
+            c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 5 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
@@ -2038,84 +2150,42 @@ void adafactor_5(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const double *numbers = scalars + 13 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
-        REAL *restrict c_at = (REAL *)address[3];
-        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
-        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[2];
-        const REAL scalar = (REAL)numbers[3];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
         const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL factor = inverse_rows * r_sum;
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
         double u_square_sum_total = 0;
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL square_sum[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double square_sum_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                square_sum_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_part[j] = 0;
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            for (int64_t tile = start; tile < end; tile += 1024) {
+                const int64_t stop = SMALLER(tile + 1024, end);
+                REAL u_square_sum_part = 0;
+                #pragma omp simd reduction(+ : u_square_sum_part)
+                for (int64_t i = tile; i < stop; i++) {
+                    const int64_t j = i - start;
+                    REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL r = r_at[row];
+                    grad = grad_scale * grad;
+                    const REAL grad_squared = grad * grad;
+                    const REAL share = r / factor;  // adafactor.opt:33
+                    const REAL v = share * c[j];  // adafactor.opt:34
+                    u_square_sum_part += grad_squared / MAXIMUM(v, scalar_2);
                 }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
-                        square_sum_part[j] += square;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_total[j] += square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                square_sum[j] = (REAL)square_sum_total[j];
-                c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL u_square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    u_square_sum_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        const REAL r = r_at[row];
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL share = r / factor;  // adafactor.opt:33
-                        const REAL v = share * c[j];  // adafactor.opt:34
-                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
-                    }
-                }
-                for (int64_t j = 0; j < strip_width; j++) {
-                    u_square_sum_total += u_square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = u_square_sum_total;
     }
+    free(columns);
+    free(place);
 }
 
 /* Per tensor: completes u_square_sum */
@@ -2241,9 +2311,85 @@ void adafactor_7(int64_t count, const int64_t *tasks, const int64_t *pointers, c
 /* One pass over cols: reads grad, r, c; writes c; sums u_square_sum */
 void adafactor_8(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values, double *partials)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 4 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 12 * tensor;
+        const GRAD *restrict grad_at = (const GRAD *)address[1];
+        const REAL grad_scale = (REAL)numbers[2];
+        const REAL scalar = (REAL)numbers[3];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict square_sum_part = columns + place[task] + 0 * tile_width;
+        memset(square_sum_part, 0, tile_width * sizeof *square_sum_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            #pragma omp simd
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                const REAL grad_squared = grad * grad;
+                const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                square_sum_part[j] += square;
+            }
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 4 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 12 * tensor;
+        REAL *restrict c_at = (REAL *)address[3];
+        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
+        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict square_sum = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double square_sum_total[4096];
+        memset(square_sum_total + first, 0, (end - first) * sizeof *square_sum_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *square_sum_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                square_sum_total[j] += square_sum_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            square_sum[j] = (REAL)square_sum_total[j];
+            c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 4 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
@@ -2251,84 +2397,42 @@ void adafactor_8(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const double *numbers = scalars + 12 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
-        REAL *restrict c_at = (REAL *)address[3];
-        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
-        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[2];
-        const REAL scalar = (REAL)numbers[3];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
         const REAL r_sum = (REAL)values[VALUES * tensor + 1];
         const REAL factor = inverse_rows * r_sum;
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
         double u_square_sum_total = 0;
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL square_sum[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double square_sum_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                square_sum_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_part[j] = 0;
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            for (int64_t tile = start; tile < end; tile += 1024) {
+                const int64_t stop = SMALLER(tile + 1024, end);
+                REAL u_square_sum_part = 0;
+                #pragma omp simd reduction(+ : u_square_sum_part)
+                for (int64_t i = tile; i < stop; i++) {
+                    const int64_t j = i - start;
+                    REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL r = r_at[row];
+                    grad = grad_scale * grad;
+                    const REAL grad_squared = grad * grad;
+                    const REAL share = r / factor;  // adafactor.opt:33
+                    const REAL v = share * c[j];  // adafactor.opt:34
+                    u_square_sum_part += grad_squared / MAXIMUM(v, scalar_2);
                 }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
-                        square_sum_part[j] += square;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_total[j] += square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                square_sum[j] = (REAL)square_sum_total[j];
-                c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL u_square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    u_square_sum_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        const REAL r = r_at[row];
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL share = r / factor;  // adafactor.opt:33
-                        const REAL v = share * c[j];  // adafactor.opt:34
-                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
-                    }
-                }
-                for (int64_t j = 0; j < strip_width; j++) {
-                    u_square_sum_total += u_square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = u_square_sum_total;
     }
+    free(columns);
+    free(place);
 }
 
 /* One pass: reads param, grad, r, c; writes param */
@@ -2432,9 +2536,85 @@ void adafactor_10(int64_t count, const int64_t *tasks, const int64_t *pointers, 
 /* One pass over cols: reads grad, r, c; writes c; sums u_square_sum */
 void adafactor_11(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values, double *partials)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 4 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 11 * tensor;
+        const GRAD *restrict grad_at = (const GRAD *)address[1];
+        const REAL grad_scale = (REAL)numbers[2];
+        const REAL scalar = (REAL)numbers[3];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict square_sum_part = columns + place[task] + 0 * tile_width;
+        memset(square_sum_part, 0, tile_width * sizeof *square_sum_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            #pragma omp simd
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                const REAL grad_squared = grad * grad;
+                const REAL square = grad_squared + scalar;  // adafactor.opt:30
+                square_sum_part[j] += square;
+            }
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 4 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 11 * tensor;
+        REAL *restrict c_at = (REAL *)address[3];
+        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
+        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict square_sum = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double square_sum_total[4096];
+        memset(square_sum_total + first, 0, (end - first) * sizeof *square_sum_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *square_sum_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                square_sum_total[j] += square_sum_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            square_sum[j] = (REAL)square_sum_total[j];
+            c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 4 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
@@ -2442,84 +2622,42 @@ void adafactor_11(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const double *numbers = scalars + 11 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         const REAL *restrict r_at = (const REAL *)address[2];
-        REAL *restrict c_at = (REAL *)address[3];
-        const REAL one_minus_t_pow_beta2_decay = (REAL)numbers[0];
-        const REAL t_pow_beta2_decay_over_rows = (REAL)numbers[4];
         const REAL grad_scale = (REAL)numbers[2];
-        const REAL scalar = (REAL)numbers[3];
         const REAL inverse_rows = (REAL)numbers[5];
         const REAL scalar_2 = (REAL)numbers[6];
         const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL factor = inverse_rows * r_sum;
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
         double u_square_sum_total = 0;
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL square_sum[256];
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double square_sum_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                square_sum_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_part[j] = 0;
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            for (int64_t tile = start; tile < end; tile += 1024) {
+                const int64_t stop = SMALLER(tile + 1024, end);
+                REAL u_square_sum_part = 0;
+                #pragma omp simd reduction(+ : u_square_sum_part)
+                for (int64_t i = tile; i < stop; i++) {
+                    const int64_t j = i - start;
+                    REAL grad = LOAD(GRAD, grad_at[i]);
+                    const REAL r = r_at[row];
+                    grad = grad_scale * grad;
+                    const REAL grad_squared = grad * grad;
+                    const REAL share = r / factor;  // adafactor.opt:33
+                    const REAL v = share * c[j];  // adafactor.opt:34
+                    u_square_sum_part += grad_squared / MAXIMUM(v, scalar_2);
                 }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL square = grad_squared + scalar;  // adafactor.opt:30
-                        square_sum_part[j] += square;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    square_sum_total[j] += square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                square_sum[j] = (REAL)square_sum_total[j];
-                c[j] = one_minus_t_pow_beta2_decay * c[j] + t_pow_beta2_decay_over_rows * square_sum[j];
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL u_square_sum_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    u_square_sum_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        const REAL r = r_at[row];
-                        grad = grad_scale * grad;
-                        const REAL grad_squared = grad * grad;
-                        const REAL share = r / factor;  // adafactor.opt:33
-                        const REAL v = share * c[j];  // adafactor.opt:34
-                        u_square_sum_part[j] += grad_squared / MAXIMUM(v, scalar_2);
-                    }
-                }
-                for (int64_t j = 0; j < strip_width; j++) {
-                    u_square_sum_total += u_square_sum_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = u_square_sum_total;
     }
+    free(columns);
+    free(place);
 }
 
 /* One pass: reads param, grad, r, c; writes param */

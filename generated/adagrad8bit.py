@@ -473,6 +473,7 @@ static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); r
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
+static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
@@ -491,6 +492,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     return a;
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline double sign(double x) { return where(x > 0, 1, where(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
@@ -520,12 +522,37 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
 typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -598,6 +625,93 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
     memcpy(&x, &bits, sizeof x);
     return x;
 }
+/* A dynamic map: lines whose least is a number's place, one for each decade, and the last code's;
+   of float32 also, for 32 powers of two, slope and offset of two lines that are the least there. */
+typedef struct {
+    REAL slope[7], offset[7], border, rise, top, less;
+    float near[4][32] __attribute__((aligned(64)));
+} Map;
+static __attribute__((noinline, cold)) void finish_map(Map *map)
+{
+    for (int power = 0; power < 32; power++)
+        for (int end = 0; end < 2; end++) {
+            const REAL x = power + end ? float_of((uint32_t)(power + end + 96) << 23) : 0;
+            int least = 0;
+            for (int k = 1; k < 7; k++)
+                if (map->slope[k] * x + map->offset[k] < map->slope[least] * x + map->offset[least])
+                    least = k;
+            map->near[2 * end][power] = map->slope[least];
+            map->near[2 * end + 1][power] = map->offset[least];
+        }
+}
+static inline int place_of(REAL x, const Map *map, int zero)
+{
+    const REAL a = zero ? MIN_NUMBER(ABS(x), map->border) : MAX_NUMBER(x, map->border);
+    REAL place = map->slope[0] * a + map->offset[0];
+    for (int k = 1; k < 7; k++)
+        place = MIN_NUMBER(map->slope[k] * a + map->offset[k], place);
+    const REAL begin = BINADE(place); /* the decade's first index, and its step */
+    place = MIN_NUMBER(place, R(1.25) * place + (R(-0.25) * begin + R(-0.25)));
+    place = MAX_NUMBER(place, map->rise * x + map->top) - map->less;
+    return BYTE(zero ? COPYSIGN(place, x) : place, zero);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef float Reals __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t Words __attribute__((vector_size(64)));
+typedef uint8_t Codes __attribute__((vector_size(64), aligned(1), may_alias));
+#define LESSER(a, b) __builtin_ia32_minps512_mask(a, b, a, -1, 4)
+#define GREATER(a, b) __builtin_ia32_maxps512_mask(a, b, a, -1, 4)
+static inline Reals line_at(const float *slope, const float *offset, Words at, Reals x)
+{
+    const Reals *s = (const Reals *)slope, *o = (const Reals *)offset;
+    return __builtin_shuffle(s[0], s[1], at) * x + __builtin_shuffle(o[0], o[1], at);
+}
+static inline Codes places_of(Reals x, const Map *map, int zero)
+{
+    const Words sign = (Words){0} + 0x80000000;
+    const Reals limit = (Reals){0} + (float)map->border, tiny = (Reals){0} + 0x1p-31f;
+    const Reals size = zero ? (Reals)LESSER((Reals)((Words)x & ~sign), limit) : x;
+    const Reals a = GREATER(size, tiny);
+    const Words at = (Words)a >> 23; /* 32 powers of two */
+    Reals place = line_at(map->near[0], map->near[1], at, a);
+    place = LESSER(line_at(map->near[2], map->near[3], at, a), place);
+    const Reals begin = (Reals)((Words)place & 0x7f800000);
+    place = LESSER(place, 1.25f * place + (-0.25f * begin + -0.25f));
+    place = GREATER(place, (float)map->rise * x + (float)map->top) - (float)map->less;
+    if (zero)
+        place = (Reals)(((Words)place & ~sign) | ((Words)x & sign));
+    return (Codes)(place + (0x1.8p23f + zero)); /* each fourth byte */
+}
+static inline int64_t encode_most(
+    uint8_t *codes, const REAL *numbers, REAL factor, int64_t count, const Map *map, int zero)
+{
+    Codes even, quarter;
+    for (int i = 0; i < 64; i++)
+        even[i] = (uint8_t)(i % 32 * 4), quarter[i] = (uint8_t)(i < 32 ? i : i + 32);
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Reals *x = (const Reals *)(numbers + i);
+        const Codes a = places_of(x[0] * (float)factor, map, zero);
+        const Codes b = places_of(x[1] * (float)factor, map, zero);
+        const Codes c = places_of(x[2] * (float)factor, map, zero);
+        const Codes d = places_of(x[3] * (float)factor, map, zero);
+        *(Codes *)(codes + i) = __builtin_shuffle(
+            __builtin_shuffle(a, b, even), __builtin_shuffle(c, d, even), quarter);
+    }
+    return i;
+}
+#else
+#define encode_most(codes, numbers, factor, count, map, zero) 0
+#endif
+/* The codes of numbers times a factor; `zero` is that of 0. */
+static inline void encode(uint8_t *restrict codes, const REAL *restrict numbers, REAL factor,
+    int64_t count, const Map *map, int zero)
+{
+    int64_t i = encode_most(codes, numbers, factor, count, map, zero);
+    #pragma omp simd
+    for (int64_t k = i; k < count; k++)
+        codes[k] = (uint8_t)place_of(numbers[k] * factor, map, zero);
+}
 
 /* One pass: reads param, grad; writes param, total */
 void adagrad8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars)
@@ -664,6 +778,8 @@ void adagrad8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers,
 /* One pass over chunks: reads param, grad; writes param, total, total_scale */
 void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    Map total_map = {{2064516.129032258, 444444.44444444444, 88888.88888888889, 17777.777777777777, 3555.555555555555, 711.111111111111, 142.22222222222223}, {1.864516129032258, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886, 113.77777777777777}, 0, 355.55555555555554, -98.93055555555554, 1.5};
+    finish_map(&total_map);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -675,50 +791,65 @@ void adagrad8bit_3(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         uint8_t *restrict total_at = (uint8_t *)address[2];
         f32 *restrict total_scale_at = (f32 *)address[3];
-        const REAL limit_0 = HIDDEN(R(0));
         const REAL lr_2 = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL initial_accumulator_value = (REAL)numbers[3];
         const REAL eps = (REAL)numbers[4];
-        const int64_t length = 256;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL total_kept[256];
-            REAL total_largest;
-            {
-                WORD total_largest_part = 0;
-                #pragma omp simd reduction(max : total_largest_part)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    grad = grad_scale * grad;
-                    const REAL g = grad + weight_decay * param;  // adagrad.opt:20
-                    const REAL total = initial_accumulator_value + g * g;  // adagrad.opt:21
-                    const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                    param = param - lr_2 * direction;  // adagrad.opt:22
-                    total_kept[i - start] = total;
-                    param_at[i] = STORE(PARAM, param);
-                    const WORD total_largest_next = WORD_OF(ABS(total));
-                    total_largest_part = LARGER(total_largest_next, total_largest_part);
+        for (int64_t group = begin; group < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, end);
+            const int64_t all = SMALLER(stop * 256, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t total_spare[512], *restrict total_here = FULL(total_at + start, total_spare, left, 512);
+            f32 total_scale_spare[2], *restrict total_scale_here = FULL(total_scale_at + group, total_scale_spare, stop - group, 2);
+            REAL total_largest_kept[2];
+            REAL total_per_scale_kept[2];
+            REAL total_kept[512];
+            for (int64_t block = group; block < group + 2; block++) {
+                const int64_t first = block * 256;
+                REAL total_largest;
+                {
+                    WORD total_largest_part = 0;
+                    #pragma omp simd reduction(max : total_largest_part)
+                    for (int64_t i = first; i < first + 256; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        grad = grad_scale * grad;
+                        const REAL g = grad + weight_decay * param;  // adagrad.opt:20
+                        const REAL total = initial_accumulator_value + g * g;  // adagrad.opt:21
+                        const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
+                        param = param - lr_2 * direction;  // adagrad.opt:22
+                        total_kept[i - start] = total;
+                        param_here[i - start] = STORE(PARAM, param);
+                        const WORD total_largest_next = WORD_OF(ABS(total));
+                        total_largest_part = LARGER(total_largest_next, total_largest_part);
+                    }
+                    total_largest = REAL_OF(total_largest_part);
                 }
-                total_largest = REAL_OF(total_largest_part);
+                total_largest_kept[block - group] = total_largest;
             }
-            const REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, limit_0), R(NAN));
-            const REAL total_per_scale = WHERE(total_scale > limit_0, R(1) * (R(1) / total_scale), limit_0);
-            #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL total = total_kept[i - start];
-                REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, limit_0);
-                REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
-                least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
-                least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
-                most_total_per_scale = MAX_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554));
-                const int total_code = BYTE(most_total_per_scale - R(1.5), 0);
-                total_at[i] = (uint8_t)(int32_t)(total_code);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_largest = total_largest_kept[block - group];
+                const REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, R(0)), R(NAN));
+                const REAL total_per_scale = WHERE(total_scale > R(0), R(1) * (R(1) / total_scale), R(0));
+                total_scale_here[block - group] = total_scale;
+                total_per_scale_kept[block - group] = total_per_scale;
             }
-            total_scale_at[block] = total_scale;
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_per_scale = total_per_scale_kept[block - group];
+                const int64_t first = block * 256;
+                for (int64_t i = first; i < first + 256; i += 64) {
+                    ahead(param_at + i + 512, 64 * sizeof *param_at);
+                    ahead(grad_at + i + 512, 64 * sizeof *grad_at);
+                    encode(total_here + i - start, total_kept + i - start, total_per_scale, 64, &total_map, 0);
+                }
+            }
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(total_at + start, total_here, (left) * sizeof *total_here);
+                memcpy(total_scale_at + group, total_scale_here, (stop - group) * sizeof *total_scale_here);
+            }
         }
     }
 }
@@ -737,6 +868,8 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
         total_ratio_table.value[total_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_total_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_total_code + R(-0.077890625), most_real_total_code)), limit_1);
     }
     finish_table(&total_ratio_table);
+    Map total_map = {{2064516.129032258, 444444.44444444444, 88888.88888888889, 17777.777777777777, 3555.555555555555, 711.111111111111, 142.22222222222223}, {1.864516129032258, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886, 113.77777777777777}, 0, 355.55555555555554, -98.93055555555554, 1.5};
+    finish_map(&total_map);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -754,49 +887,71 @@ void adagrad8bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
         const REAL eps = (REAL)numbers[3];
-        const int64_t length = 256;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL total_kept[256];
-            REAL total_ratio_kept[256];
-            look_up(total_ratio_kept, total_at + start, last - start, &total_ratio_table);
-            REAL total_scale = total_scale_at[block];
-            REAL total_largest;
-            {
-                WORD total_largest_part = 0;
-                #pragma omp simd reduction(max : total_largest_part)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL total_ratio = total_ratio_kept[i - start];
-                    grad = grad_scale * grad;
-                    const REAL g = grad + weight_decay * param;  // adagrad.opt:20
-                    REAL total = total_scale * total_ratio;
-                    total = total + g * g;  // adagrad.opt:21
-                    const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
-                    param = param - lr_2 * direction;  // adagrad.opt:22
-                    total_kept[i - start] = total;
-                    param_at[i] = STORE(PARAM, param);
-                    const WORD total_largest_next = WORD_OF(ABS(total));
-                    total_largest_part = LARGER(total_largest_next, total_largest_part);
+        for (int64_t group = begin; group < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, end);
+            const int64_t all = SMALLER(stop * 256, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t total_spare[512], *restrict total_here = FULL(total_at + start, total_spare, left, 512);
+            f32 total_scale_spare[2], *restrict total_scale_here = FULL(total_scale_at + group, total_scale_spare, stop - group, 2);
+            REAL total_scale_kept[2];
+            REAL total_largest_kept[2];
+            REAL total_per_scale_kept[2];
+            REAL total_kept[512];
+            REAL total_ratio_kept[512];
+            look_up(total_ratio_kept, total_here, 512, &total_ratio_table);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_scale = total_scale_here[block - group];
+                total_scale_kept[block - group] = total_scale;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_scale = total_scale_kept[block - group];
+                const int64_t first = block * 256;
+                REAL total_largest;
+                {
+                    WORD total_largest_part = 0;
+                    #pragma omp simd reduction(max : total_largest_part)
+                    for (int64_t i = first; i < first + 256; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        const REAL total_ratio = total_ratio_kept[i - start];
+                        grad = grad_scale * grad;
+                        const REAL g = grad + weight_decay * param;  // adagrad.opt:20
+                        REAL total = total_scale * total_ratio;
+                        total = total + g * g;  // adagrad.opt:21
+                        const REAL direction = g / (SQRT(total) + eps);  // adagrad.opt:22
+                        param = param - lr_2 * direction;  // adagrad.opt:22
+                        total_kept[i - start] = total;
+                        param_here[i - start] = STORE(PARAM, param);
+                        const WORD total_largest_next = WORD_OF(ABS(total));
+                        total_largest_part = LARGER(total_largest_next, total_largest_part);
+                    }
+                    total_largest = REAL_OF(total_largest_part);
                 }
-                total_largest = REAL_OF(total_largest_part);
+                total_largest_kept[block - group] = total_largest;
             }
-            total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, limit_0), R(NAN));
-            const REAL total_per_scale = WHERE(total_scale > limit_0, limit_1 * (R(1) / total_scale), limit_0);
-            #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL total = total_kept[i - start];
-                REAL most_total_per_scale = MAX_NUMBER(total_per_scale * total, limit_0);
-                REAL least_total_per_scale = MIN_NUMBER(R(88888.88888888889) * most_total_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_total_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_total_per_scale + R(1.864516129032258)));
-                least_total_per_scale = MIN_NUMBER(R(711.111111111111) * most_total_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_total_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_total_per_scale + R(14.222222222222221), least_total_per_scale)));
-                least_total_per_scale = MIN_NUMBER(R(142.22222222222223) * most_total_per_scale + R(113.77777777777777), least_total_per_scale);
-                most_total_per_scale = MAX_NUMBER(MIN_NUMBER(least_total_per_scale, R(1.25) * least_total_per_scale + (R(-0.25) * BINADE(least_total_per_scale) + R(-0.25))), R(355.55555555555554) * most_total_per_scale + R(-98.93055555555554));
-                const int total_code_1 = BYTE(most_total_per_scale - R(1.5), 0);
-                total_at[i] = (uint8_t)(int32_t)(total_code_1);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_largest = total_largest_kept[block - group];
+                REAL total_scale = WHERE(total_largest < R(8.507059173023462e37), WHERE(total_largest > R(1e-33), total_largest, limit_0), R(NAN));
+                const REAL total_per_scale = WHERE(total_scale > limit_0, limit_1 * (R(1) / total_scale), limit_0);
+                total_scale_here[block - group] = total_scale;
+                total_per_scale_kept[block - group] = total_per_scale;
             }
-            total_scale_at[block] = total_scale;
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL total_per_scale = total_per_scale_kept[block - group];
+                const int64_t first = block * 256;
+                for (int64_t i = first; i < first + 256; i += 64) {
+                    ahead(param_at + i + 512, 64 * sizeof *param_at);
+                    ahead(grad_at + i + 512, 64 * sizeof *grad_at);
+                    ahead(total_at + i + 512, 64 * sizeof *total_at);
+                    encode(total_here + i - start, total_kept + i - start, total_per_scale, 64, &total_map, 0);
+                }
+            }
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(total_at + start, total_here, (left) * sizeof *total_here);
+                memcpy(total_scale_at + group, total_scale_here, (stop - group) * sizeof *total_scale_here);
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ def adamp_1(
     grad_square_sum_all = tl.full((), 0.0, REAL)
     param_square_sum_all = tl.full((), 0.0, REAL)
     param_dot_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -647,7 +647,7 @@ def adamp_4(
     grad_square_sum_all = tl.full((), 0.0, REAL)
     param_square_sum_all = tl.full((), 0.0, REAL)
     param_dot_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK

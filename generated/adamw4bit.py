@@ -419,6 +419,31 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* The codes of whole blocks: a byte holds two, of elements that lie `plane` apart. */
 static inline void unpack(
     uint8_t *restrict codes, const uint8_t *restrict bytes, int count, int plane)
@@ -441,7 +466,7 @@ typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -589,11 +614,15 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL beta2 = (REAL)numbers[7];
         const REAL one_minus_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const int64_t length = 128;
         for (int64_t group = begin; group < end; group += 4) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 4, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 128, stop = SMALLER(group + 4, end);
+            const int64_t all = SMALLER(stop * 128, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[256], *restrict m_here = FULL(m_at + start / 2, m_spare, (stop - group) * 64, 256);
+            f32 m_scale_spare[4], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 4);
+            uint8_t v_spare[256], *restrict v_here = FULL(v_at + start / 2, v_spare, (stop - group) * 64, 256);
+            f32 v_scale_spare[4], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 4);
             REAL m_scale_kept[4];
             REAL factor_kept[4];
             REAL m_largest_kept[4];
@@ -603,39 +632,47 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
             REAL v_kept[512];
             REAL m_kept[512];
             uint8_t m_codes_kept[512];
-            unpack(m_codes_kept, m_at + start / 2, (int)(stop - group) * 128, 64);
+            unpack(m_codes_kept, m_here, 512, 64);
+            if (left < 512)
+                repeat_last(m_codes_kept, left, 512, 1);
             REAL m_ratio_kept[512];
-            look_up(m_ratio_kept, m_codes_kept, all - start, &m_ratio_table);
+            look_up(m_ratio_kept, m_codes_kept, 512, &m_ratio_table);
             uint8_t v_codes_kept[512];
-            unpack(v_codes_kept, v_at + start / 2, (int)(stop - group) * 128, 64);
+            unpack(v_codes_kept, v_here, 512, 64);
+            if (left < 512)
+                repeat_last(v_codes_kept, left, 512, 1);
             int v_code_kept[512];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
+            for (int64_t i = start; i < start + 512; i++)
                 v_code_kept[i - start] = v_codes_kept[i - start];
-            int m_written_kept[512] = {0};
-            int v_written_kept[512] = {0};
+            int m_written_kept[512];
+            int v_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL m_scale = m_scale_at[block];
-                REAL v_scale = v_scale_at[block];
+            for (int64_t block = group; block < group + 4; block++) {
+                REAL m_scale = m_scale_here[block - group];
+                REAL v_scale = v_scale_here[block - group];
                 const REAL factor = R(0.0625) * v_scale;
                 m_scale_kept[block - group] = m_scale;
                 factor_kept[block - group] = factor;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_scale = m_scale_kept[block - group];
                 REAL factor = factor_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
+                ahead(param_at + first + 512, 128 * sizeof *param_at);
+                ahead(grad_at + first + 512, 128 * sizeof *grad_at);
+                ahead(m_at + (first + 512) / 2, 64 * sizeof *m_at);
+                ahead(v_at + (first + 512) / 2, 64 * sizeof *v_at);
                 REAL m_largest;
                 REAL v_largest;
                 {
                     WORD m_largest_part = 0;
                     WORD v_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 128; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const REAL m_ratio = m_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const int v_code = v_code_kept[i - start];
                         param = one_minus_lr_weight_decay * param;  // adamw.opt:24
                         REAL m = m_scale * m_ratio;
@@ -647,7 +684,7 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                         param = param - lr * direction;  // adamw.opt:21
                         v_kept[i - start] = v;
                         m_kept[i - start] = m;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
                         const WORD v_largest_next = WORD_OF(ABS(v));
@@ -660,24 +697,24 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                 v_largest_kept[block - group] = v_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_largest = m_largest_kept[block - group];
                 REAL v_largest = v_largest_kept[block - group];
                 REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
                 const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
                 REAL v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
                 const REAL v_per_scale = WHERE(v_scale > limit_0, R(16) * (R(1) / v_scale), limit_0);
-                m_scale_at[block] = m_scale;
-                v_scale_at[block] = v_scale;
+                m_scale_here[block - group] = m_scale;
+                v_scale_here[block - group] = v_scale;
                 m_per_scale_kept[block - group] = m_per_scale;
                 v_per_scale_kept[block - group] = v_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
                 REAL v_per_scale = v_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
                 #pragma omp simd
-                for (int64_t i = first; i < last; i++) {
+                for (int64_t i = first; i < first + 128; i++) {
                     REAL m = m_kept[i - start];
                     const REAL factor_1 = m_per_scale * m;
                     REAL least_factor = MIN_NUMBER(ABS(factor_1), limit_0_94375);
@@ -686,14 +723,25 @@ void adamw4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
                     m_written_kept[i - start] = (int)(m_code_1);
                 }
                 #pragma omp simd
-                for (int64_t i = first; i < last; i++) {
+                for (int64_t i = first; i < first + 128; i++) {
                     REAL v = v_kept[i - start];
                     const int v_code_1 = BYTE(MAX_NUMBER(v_per_scale * v + R(-1), limit_0), 0);
                     v_written_kept[i - start] = (int)(v_code_1);
                 }
             }
-            pack(m_at + start / 2, (int)(stop - group) * 128, 64, m_written_kept);
-            pack(v_at + start / 2, (int)(stop - group) * 128, 64, v_written_kept);
+            if (left < 512)
+                memset(m_written_kept + left, 0, (512 - left) * sizeof *m_written_kept);
+            pack(m_here, 512, 64, m_written_kept);
+            if (left < 512)
+                memset(v_written_kept + left, 0, (512 - left) * sizeof *v_written_kept);
+            pack(v_here, 512, 64, v_written_kept);
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start / 2, m_here, ((stop - group) * 64) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+                memcpy(v_at + start / 2, v_here, ((stop - group) * 64) * sizeof *v_here);
+                memcpy(v_scale_at + group, v_scale_here, (stop - group) * sizeof *v_scale_here);
+            }
         }
     }
 }

@@ -373,6 +373,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     return a;
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline double sign(double x) { return where(x > 0, 1, where(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
@@ -402,12 +403,37 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
 typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -480,6 +506,93 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
     memcpy(&x, &bits, sizeof x);
     return x;
 }
+/* A dynamic map: lines whose least is a number's place, one for each decade, and the last code's;
+   of float32 also, for 32 powers of two, slope and offset of two lines that are the least there. */
+typedef struct {
+    REAL slope[7], offset[7], border, rise, top, less;
+    float near[4][32] __attribute__((aligned(64)));
+} Map;
+static __attribute__((noinline, cold)) void finish_map(Map *map)
+{
+    for (int power = 0; power < 32; power++)
+        for (int end = 0; end < 2; end++) {
+            const REAL x = power + end ? float_of((uint32_t)(power + end + 96) << 23) : 0;
+            int least = 0;
+            for (int k = 1; k < 7; k++)
+                if (map->slope[k] * x + map->offset[k] < map->slope[least] * x + map->offset[least])
+                    least = k;
+            map->near[2 * end][power] = map->slope[least];
+            map->near[2 * end + 1][power] = map->offset[least];
+        }
+}
+static inline int place_of(REAL x, const Map *map, int zero)
+{
+    const REAL a = zero ? MIN_NUMBER(ABS(x), map->border) : MAX_NUMBER(x, map->border);
+    REAL place = map->slope[0] * a + map->offset[0];
+    for (int k = 1; k < 7; k++)
+        place = MIN_NUMBER(map->slope[k] * a + map->offset[k], place);
+    const REAL begin = BINADE(place); /* the decade's first index, and its step */
+    place = MIN_NUMBER(place, R(1.25) * place + (R(-0.25) * begin + R(-0.25)));
+    place = MAX_NUMBER(place, map->rise * x + map->top) - map->less;
+    return BYTE(zero ? COPYSIGN(place, x) : place, zero);
+}
+#if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
+typedef float Reals __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t Words __attribute__((vector_size(64)));
+typedef uint8_t Codes __attribute__((vector_size(64), aligned(1), may_alias));
+#define LESSER(a, b) __builtin_ia32_minps512_mask(a, b, a, -1, 4)
+#define GREATER(a, b) __builtin_ia32_maxps512_mask(a, b, a, -1, 4)
+static inline Reals line_at(const float *slope, const float *offset, Words at, Reals x)
+{
+    const Reals *s = (const Reals *)slope, *o = (const Reals *)offset;
+    return __builtin_shuffle(s[0], s[1], at) * x + __builtin_shuffle(o[0], o[1], at);
+}
+static inline Codes places_of(Reals x, const Map *map, int zero)
+{
+    const Words sign = (Words){0} + 0x80000000;
+    const Reals limit = (Reals){0} + (float)map->border, tiny = (Reals){0} + 0x1p-31f;
+    const Reals size = zero ? (Reals)LESSER((Reals)((Words)x & ~sign), limit) : x;
+    const Reals a = GREATER(size, tiny);
+    const Words at = (Words)a >> 23; /* 32 powers of two */
+    Reals place = line_at(map->near[0], map->near[1], at, a);
+    place = LESSER(line_at(map->near[2], map->near[3], at, a), place);
+    const Reals begin = (Reals)((Words)place & 0x7f800000);
+    place = LESSER(place, 1.25f * place + (-0.25f * begin + -0.25f));
+    place = GREATER(place, (float)map->rise * x + (float)map->top) - (float)map->less;
+    if (zero)
+        place = (Reals)(((Words)place & ~sign) | ((Words)x & sign));
+    return (Codes)(place + (0x1.8p23f + zero)); /* each fourth byte */
+}
+static inline int64_t encode_most(
+    uint8_t *codes, const REAL *numbers, REAL factor, int64_t count, const Map *map, int zero)
+{
+    Codes even, quarter;
+    for (int i = 0; i < 64; i++)
+        even[i] = (uint8_t)(i % 32 * 4), quarter[i] = (uint8_t)(i < 32 ? i : i + 32);
+    int64_t i = 0;
+    for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
+        const Reals *x = (const Reals *)(numbers + i);
+        const Codes a = places_of(x[0] * (float)factor, map, zero);
+        const Codes b = places_of(x[1] * (float)factor, map, zero);
+        const Codes c = places_of(x[2] * (float)factor, map, zero);
+        const Codes d = places_of(x[3] * (float)factor, map, zero);
+        *(Codes *)(codes + i) = __builtin_shuffle(
+            __builtin_shuffle(a, b, even), __builtin_shuffle(c, d, even), quarter);
+    }
+    return i;
+}
+#else
+#define encode_most(codes, numbers, factor, count, map, zero) 0
+#endif
+/* The codes of numbers times a factor; `zero` is that of 0. */
+static inline void encode(uint8_t *restrict codes, const REAL *restrict numbers, REAL factor,
+    int64_t count, const Map *map, int zero)
+{
+    int64_t i = encode_most(codes, numbers, factor, count, map, zero);
+    #pragma omp simd
+    for (int64_t k = i; k < count; k++)
+        codes[k] = (uint8_t)place_of(numbers[k] * factor, map, zero);
+}
 
 /* One pass: reads param, grad, m, v; writes param, m, v */
 void adamw8bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, const double *scalars)
@@ -527,7 +640,6 @@ void adamw8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
 {
     const REAL limit_1 = HIDDEN(R(1));
     const REAL limit_0 = HIDDEN(R(0));
-    const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
     Table m_ratio_table;
     #pragma omp simd
     for (int m_code = 0; m_code < 256; m_code++) {
@@ -547,6 +659,10 @@ void adamw8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         v_ratio_table.value[v_code] = MIN_NUMBER(MAX_NUMBER(R(0.00703125) * real_v_code + R(-0.789453125), MAX_NUMBER(R(0.0014062500000000002) * real_v_code + R(-0.077890625), most_real_v_code)), limit_1);
     }
     finish_table(&v_ratio_table);
+    Map m_map = {{1103448.2758620689, 222222.22222222222, 44444.444444444445, 8888.888888888889, 1777.7777777777776, 355.5555555555555, 71.11111111111111}, {0.8965517241379313, 1.7777777777777777, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886}, 0.996484375, 177.77777777777777, -49.15277777777777, 0.5};
+    finish_map(&m_map);
+    Map v_map = {{2064516.129032258, 444444.44444444444, 88888.88888888889, 17777.777777777777, 3555.555555555555, 711.111111111111, 142.22222222222223}, {1.864516129032258, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886, 113.77777777777777}, 0, 355.55555555555554, -98.93055555555554, 1.5};
+    finish_map(&v_map);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -562,7 +678,6 @@ void adamw8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         f32 *restrict v_scale_at = (f32 *)address[5];
         const REAL limit_1 = HIDDEN(R(1));
         const REAL limit_0 = HIDDEN(R(0));
-        const REAL limit_0_996484375 = HIDDEN(R(0.996484375));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
@@ -573,77 +688,104 @@ void adamw8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, c
         const REAL beta2 = (REAL)numbers[7];
         const REAL one_minus_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const int64_t length = 256;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL v_kept[256];
-            REAL m_kept[256];
-            REAL m_ratio_kept[256];
-            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
-            REAL v_ratio_kept[256];
-            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
-            REAL m_scale = m_scale_at[block];
-            REAL v_scale = v_scale_at[block];
-            REAL m_largest;
-            REAL v_largest;
-            {
-                WORD m_largest_part = 0;
-                WORD v_largest_part = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    const REAL m_ratio = m_ratio_kept[i - start];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL v_ratio = v_ratio_kept[i - start];
-                    param = one_minus_lr_weight_decay * param;  // adamw.opt:24
-                    REAL m = m_scale * m_ratio;
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    REAL v = v_scale * v_ratio;
-                    v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
-                    const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                    param = param - lr * direction;  // adamw.opt:21
-                    v_kept[i - start] = v;
-                    m_kept[i - start] = m;
-                    param_at[i] = STORE(PARAM, param);
-                    const WORD m_largest_next = WORD_OF(ABS(m));
-                    m_largest_part = LARGER(m_largest_next, m_largest_part);
-                    const WORD v_largest_next = WORD_OF(ABS(v));
-                    v_largest_part = LARGER(v_largest_next, v_largest_part);
+        for (int64_t group = begin; group < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, end);
+            const int64_t all = SMALLER(stop * 256, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f32 m_scale_spare[2], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 2);
+            uint8_t v_spare[512], *restrict v_here = FULL(v_at + start, v_spare, left, 512);
+            f32 v_scale_spare[2], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 2);
+            REAL m_scale_kept[2];
+            REAL v_scale_kept[2];
+            REAL m_largest_kept[2];
+            REAL v_largest_kept[2];
+            REAL m_per_scale_kept[2];
+            REAL v_per_scale_kept[2];
+            REAL v_kept[512];
+            REAL m_kept[512];
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
+            REAL v_ratio_kept[512];
+            look_up(v_ratio_kept, v_here, 512, &v_ratio_table);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_scale = m_scale_here[block - group];
+                REAL v_scale = v_scale_here[block - group];
+                m_scale_kept[block - group] = m_scale;
+                v_scale_kept[block - group] = v_scale;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_scale = m_scale_kept[block - group];
+                REAL v_scale = v_scale_kept[block - group];
+                const int64_t first = block * 256;
+                REAL m_largest;
+                REAL v_largest;
+                {
+                    WORD m_largest_part = 0;
+                    WORD v_largest_part = 0;
+                    #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
+                    for (int64_t i = first; i < first + 256; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        const REAL v_ratio = v_ratio_kept[i - start];
+                        param = one_minus_lr_weight_decay * param;  // adamw.opt:24
+                        REAL m = m_scale * m_ratio;
+                        grad = grad_scale * grad;
+                        m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
+                        REAL v = v_scale * v_ratio;
+                        v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
+                        const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
+                        param = param - lr * direction;  // adamw.opt:21
+                        v_kept[i - start] = v;
+                        m_kept[i - start] = m;
+                        param_here[i - start] = STORE(PARAM, param);
+                        const WORD m_largest_next = WORD_OF(ABS(m));
+                        m_largest_part = LARGER(m_largest_next, m_largest_part);
+                        const WORD v_largest_next = WORD_OF(ABS(v));
+                        v_largest_part = LARGER(v_largest_next, v_largest_part);
+                    }
+                    m_largest = REAL_OF(m_largest_part);
+                    v_largest = REAL_OF(v_largest_part);
                 }
-                m_largest = REAL_OF(m_largest_part);
-                v_largest = REAL_OF(v_largest_part);
+                m_largest_kept[block - group] = m_largest;
+                v_largest_kept[block - group] = v_largest;
             }
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > limit_0, limit_1 * (R(1) / v_scale), limit_0);
-            #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL m = m_kept[i - start];
-                const REAL factor = m_per_scale * m;
-                REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_996484375);
-                REAL least_factor_1 = MIN_NUMBER(R(44444.444444444445) * least_factor + R(3.5555555555555554), MIN_NUMBER(R(222222.22222222222) * least_factor + R(1.7777777777777777), R(1103448.2758620689) * least_factor + R(0.8965517241379313)));
-                least_factor_1 = MIN_NUMBER(R(355.5555555555555) * least_factor + R(28.444444444444443), MIN_NUMBER(R(1777.7777777777776) * least_factor + R(14.222222222222221), MIN_NUMBER(R(8888.888888888889) * least_factor + R(7.111111111111111), least_factor_1)));
-                least_factor = MIN_NUMBER(R(71.11111111111111) * least_factor + R(56.888888888888886), least_factor_1);
-                const REAL most_factor = MAX_NUMBER(MIN_NUMBER(least_factor, R(1.25) * least_factor + (R(-0.25) * BINADE(least_factor) + R(-0.25))), R(177.77777777777777) * factor + R(-49.15277777777777));
-                const int m_code_1 = BYTE(COPYSIGN(most_factor - R(0.5), factor), 127);
-                m_at[i] = (uint8_t)(int32_t)(m_code_1);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_largest = m_largest_kept[block - group];
+                REAL v_largest = v_largest_kept[block - group];
+                REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
+                const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
+                REAL v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
+                const REAL v_per_scale = WHERE(v_scale > limit_0, limit_1 * (R(1) / v_scale), limit_0);
+                m_scale_here[block - group] = m_scale;
+                v_scale_here[block - group] = v_scale;
+                m_per_scale_kept[block - group] = m_per_scale;
+                v_per_scale_kept[block - group] = v_per_scale;
             }
-            #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL v = v_kept[i - start];
-                REAL most_v_per_scale = MAX_NUMBER(v_per_scale * v, limit_0);
-                REAL least_v_per_scale = MIN_NUMBER(R(88888.88888888889) * most_v_per_scale + R(7.111111111111111), MIN_NUMBER(R(444444.44444444444) * most_v_per_scale + R(3.5555555555555554), R(2064516.129032258) * most_v_per_scale + R(1.864516129032258)));
-                least_v_per_scale = MIN_NUMBER(R(711.111111111111) * most_v_per_scale + R(56.888888888888886), MIN_NUMBER(R(3555.555555555555) * most_v_per_scale + R(28.444444444444443), MIN_NUMBER(R(17777.777777777777) * most_v_per_scale + R(14.222222222222221), least_v_per_scale)));
-                least_v_per_scale = MIN_NUMBER(R(142.22222222222223) * most_v_per_scale + R(113.77777777777777), least_v_per_scale);
-                most_v_per_scale = MAX_NUMBER(MIN_NUMBER(least_v_per_scale, R(1.25) * least_v_per_scale + (R(-0.25) * BINADE(least_v_per_scale) + R(-0.25))), R(355.55555555555554) * most_v_per_scale + R(-98.93055555555554));
-                const int v_code_1 = BYTE(most_v_per_scale - R(1.5), 0);
-                v_at[i] = (uint8_t)(int32_t)(v_code_1);
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_per_scale = m_per_scale_kept[block - group];
+                REAL v_per_scale = v_per_scale_kept[block - group];
+                const int64_t first = block * 256;
+                for (int64_t i = first; i < first + 256; i += 64) {
+                    ahead(param_at + i + 512, 64 * sizeof *param_at);
+                    ahead(grad_at + i + 512, 64 * sizeof *grad_at);
+                    ahead(m_at + i + 512, 64 * sizeof *m_at);
+                    ahead(v_at + i + 512, 64 * sizeof *v_at);
+                    encode(m_here + i - start, m_kept + i - start, m_per_scale, 64, &m_map, 127);
+                }
+                for (int64_t i = first; i < first + 256; i += 64) {
+                    encode(v_here + i - start, v_kept + i - start, v_per_scale, 64, &v_map, 0);
+                }
             }
-            m_scale_at[block] = m_scale;
-            v_scale_at[block] = v_scale;
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start, m_here, (left) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+                memcpy(v_at + start, v_here, (left) * sizeof *v_here);
+                memcpy(v_scale_at + group, v_scale_here, (stop - group) * sizeof *v_scale_here);
+            }
         }
     }
 }

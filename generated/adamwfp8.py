@@ -370,6 +370,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -397,12 +398,30 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
 /* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
 typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -556,68 +575,116 @@ void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL beta2 = (REAL)numbers[7];
         const REAL one_minus_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const int64_t length = 256;
-        for (int64_t block = begin; block < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = start, last = SMALLER(start + length, numel);
-            REAL v_kept[256];
-            REAL m_kept[256];
-            REAL m_ratio_kept[256];
-            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
-            REAL v_ratio_kept[256];
-            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
-            REAL m_scale = m_scale_at[block];
-            REAL v_scale = v_scale_at[block];
-            const REAL factor = R(0.002232142857142857) * m_scale;
-            const REAL factor_1 = R(0.002232142857142857) * v_scale;
-            REAL m_largest;
-            REAL v_largest;
-            {
-                WORD m_largest_part = 0;
-                WORD v_largest_part = 0;
-                #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
-                for (int64_t i = first; i < last; i++) {
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    const REAL m_ratio = m_ratio_kept[i - start];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL v_ratio = v_ratio_kept[i - start];
-                    param = one_minus_lr_weight_decay * param;  // adamw.opt:24
-                    REAL m = factor * m_ratio;
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
-                    REAL v = factor_1 * v_ratio;
-                    v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
-                    const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
-                    param = param - lr * direction;  // adamw.opt:21
-                    v_kept[i - start] = v;
-                    m_kept[i - start] = m;
-                    param_at[i] = STORE(PARAM, param);
-                    const WORD m_largest_next = WORD_OF(ABS(m));
-                    m_largest_part = LARGER(m_largest_next, m_largest_part);
-                    const WORD v_largest_next = WORD_OF(ABS(v));
-                    v_largest_part = LARGER(v_largest_next, v_largest_part);
+        for (int64_t group = begin; group < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, end);
+            const int64_t all = SMALLER(stop * 256, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f32 m_scale_spare[2], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 2);
+            uint8_t v_spare[512], *restrict v_here = FULL(v_at + start, v_spare, left, 512);
+            f32 v_scale_spare[2], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 2);
+            REAL factor_kept[2];
+            REAL factor_1_kept[2];
+            REAL m_largest_kept[2];
+            REAL v_largest_kept[2];
+            REAL m_per_scale_kept[2];
+            REAL v_per_scale_kept[2];
+            REAL v_kept[512];
+            REAL m_kept[512];
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
+            REAL v_ratio_kept[512];
+            look_up(v_ratio_kept, v_here, 512, &v_ratio_table);
+            int m_written_kept[512];
+            int v_written_kept[512];
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_scale = m_scale_here[block - group];
+                REAL v_scale = v_scale_here[block - group];
+                const REAL factor = R(0.002232142857142857) * m_scale;
+                const REAL factor_1 = R(0.002232142857142857) * v_scale;
+                factor_kept[block - group] = factor;
+                factor_1_kept[block - group] = factor_1;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL factor = factor_kept[block - group];
+                REAL factor_1 = factor_1_kept[block - group];
+                const int64_t first = block * 256;
+                REAL m_largest;
+                REAL v_largest;
+                {
+                    WORD m_largest_part = 0;
+                    WORD v_largest_part = 0;
+                    #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
+                    for (int64_t i = first; i < first + 256; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        const REAL v_ratio = v_ratio_kept[i - start];
+                        param = one_minus_lr_weight_decay * param;  // adamw.opt:24
+                        REAL m = factor * m_ratio;
+                        grad = grad_scale * grad;
+                        m = beta1 * m + one_minus_beta1 * grad;  // adamw.opt:19
+                        REAL v = factor_1 * v_ratio;
+                        v = beta2 * v + one_minus_beta2 * grad * grad;  // adamw.opt:20
+                        const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps);  // adamw.opt:21
+                        param = param - lr * direction;  // adamw.opt:21
+                        v_kept[i - start] = v;
+                        m_kept[i - start] = m;
+                        param_here[i - start] = STORE(PARAM, param);
+                        const WORD m_largest_next = WORD_OF(ABS(m));
+                        m_largest_part = LARGER(m_largest_next, m_largest_part);
+                        const WORD v_largest_next = WORD_OF(ABS(v));
+                        v_largest_part = LARGER(v_largest_next, v_largest_part);
+                    }
+                    m_largest = REAL_OF(m_largest_part);
+                    v_largest = REAL_OF(v_largest_part);
                 }
-                m_largest = REAL_OF(m_largest_part);
-                v_largest = REAL_OF(v_largest_part);
+                m_largest_kept[block - group] = m_largest;
+                v_largest_kept[block - group] = v_largest;
             }
-            m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, R(0)), R(NAN));
-            const REAL m_per_scale = WHERE(m_scale > R(0), R(448) * (R(1) / m_scale), R(0));
-            v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, R(0)), R(NAN));
-            const REAL v_per_scale = WHERE(v_scale > R(0), R(448) * (R(1) / v_scale), R(0));
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_largest = m_largest_kept[block - group];
+                REAL v_largest = v_largest_kept[block - group];
+                REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, R(0)), R(NAN));
+                const REAL m_per_scale = WHERE(m_scale > R(0), R(448) * (R(1) / m_scale), R(0));
+                REAL v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, R(0)), R(NAN));
+                const REAL v_per_scale = WHERE(v_scale > R(0), R(448) * (R(1) / v_scale), R(0));
+                m_scale_here[block - group] = m_scale;
+                v_scale_here[block - group] = v_scale;
+                m_per_scale_kept[block - group] = m_per_scale;
+                v_per_scale_kept[block - group] = v_per_scale;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_per_scale = m_per_scale_kept[block - group];
+                REAL v_per_scale = v_per_scale_kept[block - group];
+                const int64_t first = block * 256;
+                #pragma omp simd
+                for (int64_t i = first; i < first + 256; i++) {
+                    REAL m = m_kept[i - start];
+                    const int m_code_1 = E4M3_CODE(m_per_scale * m);
+                    m_written_kept[i - start] = (int)(m_code_1);
+                }
+                #pragma omp simd
+                for (int64_t i = first; i < first + 256; i++) {
+                    REAL v = v_kept[i - start];
+                    const int v_code_1 = E4M3_CODE(v_per_scale * v);
+                    v_written_kept[i - start] = (int)(v_code_1);
+                }
+            }
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL m = m_kept[i - start];
-                const int m_code_1 = E4M3_CODE(m_per_scale * m);
-                m_at[i] = (uint8_t)(int32_t)(m_code_1);
-            }
+            for (int64_t i = start; i < start + 512; i++)
+                m_here[i - start] = (uint8_t)m_written_kept[i - start];
             #pragma omp simd
-            for (int64_t i = first; i < last; i++) {
-                REAL v = v_kept[i - start];
-                const int v_code_1 = E4M3_CODE(v_per_scale * v);
-                v_at[i] = (uint8_t)(int32_t)(v_code_1);
+            for (int64_t i = start; i < start + 512; i++)
+                v_here[i - start] = (uint8_t)v_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start, m_here, (left) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+                memcpy(v_at + start, v_here, (left) * sizeof *v_here);
+                memcpy(v_scale_at + group, v_scale_here, (stop - group) * sizeof *v_scale_here);
             }
-            m_scale_at[block] = m_scale;
-            v_scale_at[block] = v_scale;
         }
     }
 }

@@ -102,7 +102,7 @@ def factor4bit_1(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -493,7 +493,7 @@ def factor4bit_4(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     r_sum_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -958,6 +958,8 @@ static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); ret
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
+void *malloc(size_t size);
+void free(void *memory);
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
 #define WORD JOIN(WORD_OF_, REAL)
@@ -1005,6 +1007,31 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* The codes of whole blocks: a byte holds two, of elements that lie `plane` apart. */
 static inline void unpack(
     uint8_t *restrict codes, const uint8_t *restrict bytes, int count, int plane)
@@ -1027,7 +1054,7 @@ typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -1151,9 +1178,82 @@ void factor4bit_finish(int64_t count, double *values, double *partials, const in
 /* One pass over cols: reads param, grad, m, r, c; writes param, m, c */
 void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars, const double *values)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 12 * tensor;
+        const GRAD *restrict grad_at = (const GRAD *)address[1];
+        const REAL grad_scale = (REAL)numbers[2];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict sum_grad_squared_part = columns + place[task] + 0 * tile_width;
+        memset(sum_grad_squared_part, 0, tile_width * sizeof *sum_grad_squared_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
+            #pragma omp simd
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                sum_grad_squared_part[j] += grad * grad;
+            }
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 12 * tensor;
+        REAL *restrict c_at = (REAL *)address[4];
+        const REAL beta2 = (REAL)numbers[0];
+        const REAL one_minus_beta2_over_rows = (REAL)numbers[10];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict sum_grad_squared = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double sum_grad_squared_total[4096];
+        memset(sum_grad_squared_total + first, 0, (end - first) * sizeof *sum_grad_squared_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *sum_grad_squared_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                sum_grad_squared_total[j] += sum_grad_squared_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
+            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 5 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
@@ -1163,7 +1263,6 @@ void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict m_at = (REAL *)address[2];
         const REAL *restrict r_at = (const REAL *)address[3];
-        REAL *restrict c_at = (REAL *)address[4];
         const REAL limit_1eminus_30 = HIDDEN(R(1e-30));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[3];
         const REAL lr = (REAL)numbers[4];
@@ -1173,72 +1272,39 @@ void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL grad_scale = (REAL)numbers[2];
         const REAL inverse_correction_beta2 = (REAL)numbers[8];
         const REAL inverse_rows = (REAL)numbers[9];
-        const REAL beta2 = (REAL)numbers[0];
-        const REAL one_minus_beta2_over_rows = (REAL)numbers[10];
         const REAL eps = (REAL)numbers[11];
         const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL maximum_inverse_rows = MAX_NUMBER(limit_1eminus_30, inverse_rows * r_sum);
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL sum_grad_squared[256];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
             #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double sum_grad_squared_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                sum_grad_squared_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL sum_grad_squared_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    sum_grad_squared_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        sum_grad_squared_part[j] += grad * grad;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    sum_grad_squared_total[j] += sum_grad_squared_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
-                c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
-            }
-            for (int64_t row = 0; row < rows; row++) {
-                #pragma omp simd
-                for (int64_t j = 0; j < strip_width; j++) {
-                    const int64_t i = row * cols + strip + j;
-                    REAL param = LOAD(PARAM, param_at[i]);
-                    REAL m = m_at[i];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL r = r_at[row];
-                    param = one_minus_lr_weight_decay * param;  // factor4bit.opt:37
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // factor4bit.opt:26
-                    const REAL factor = r / maximum_inverse_rows;
-                    const REAL second = factor * c[j];  // factor4bit.opt:30
-                    const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * second) + eps);  // factor4bit.opt:34
-                    param = param - lr * direction;  // factor4bit.opt:34
-                    param_at[i] = STORE(PARAM, param);
-                    m_at[i] = m;
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL param = LOAD(PARAM, param_at[i]);
+                REAL m = m_at[i];
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                const REAL r = r_at[row];
+                param = one_minus_lr_weight_decay * param;  // factor4bit.opt:37
+                grad = grad_scale * grad;
+                m = beta1 * m + one_minus_beta1 * grad;  // factor4bit.opt:26
+                const REAL factor = r / maximum_inverse_rows;
+                const REAL second = factor * c[j];  // factor4bit.opt:30
+                const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * second) + eps);  // factor4bit.opt:34
+                param = param - lr * direction;  // factor4bit.opt:34
+                param_at[i] = STORE(PARAM, param);
+                m_at[i] = m;
             }
         }
     }
+    free(columns);
+    free(place);
 }
 
 /* One pass: reads param, grad, m, v; writes param, m, v */
@@ -1327,61 +1393,81 @@ void factor4bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
 /* One pass over cols: reads grad, c; writes c */
 void factor4bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, const int64_t *shapes, const double *scalars)
 {
+    int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
+    place[0] = 0;
+    for (int64_t task = 0; task < count; task++)
+        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+    REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
         const int64_t *address = pointers + 6 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
         const int64_t cols = shape[2];
         const double *numbers = scalars + 12 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
-        REAL *restrict c_at = (REAL *)address[5];
-        const REAL beta2 = (REAL)numbers[0];
-        const REAL one_minus_beta2_over_rows = (REAL)numbers[3];
         const REAL grad_scale = (REAL)numbers[2];
-        for (int64_t strip = begin; strip < end; strip += 256) {
-            const int64_t strip_width = SMALLER(256, end - strip);
-            REAL c[256];
-            REAL sum_grad_squared[256];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        REAL *restrict sum_grad_squared_part = columns + place[task] + 0 * tile_width;
+        memset(sum_grad_squared_part, 0, tile_width * sizeof *sum_grad_squared_part);
+        const int64_t tile_top = tile / tiles_across * 64;
+        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
+        for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const int64_t start = row * cols + tile_left, end = start + tile_width;
             #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c[j] = c_at[strip + j];
-            }
-            double sum_grad_squared_total[256];
-            for (int64_t j = 0; j < 256; j++) {
-                sum_grad_squared_total[j] = 0;
-            }
-            for (int64_t block = 0; block < rows; block += 64) {
-                const int64_t below = SMALLER(block + 64, rows);
-                REAL sum_grad_squared_part[256];
-                for (int64_t j = 0; j < 256; j++) {
-                    sum_grad_squared_part[j] = 0;
-                }
-                for (int64_t row = block; row < below; row++) {
-                    #pragma omp simd
-                    for (int64_t j = 0; j < strip_width; j++) {
-                        const int64_t i = row * cols + strip + j;
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        grad = grad_scale * grad;
-                        sum_grad_squared_part[j] += grad * grad;
-                    }
-                }
-                for (int64_t j = 0; j < 256; j++) {
-                    sum_grad_squared_total[j] += sum_grad_squared_part[j];
-                }
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
-                c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
-            }
-            #pragma omp simd
-            for (int64_t j = 0; j < strip_width; j++) {
-                c_at[strip + j] = c[j];
+            for (int64_t i = start; i < end; i++) {
+                const int64_t j = i - start;
+                REAL grad = LOAD(GRAD, grad_at[i]);
+                grad = grad_scale * grad;
+                sum_grad_squared_part[j] += grad * grad;
             }
         }
     }
+    #pragma omp parallel for schedule(static)
+    for (int64_t task = 0; task < count; task++) {
+        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
+        const int64_t *address = pointers + 6 * tensor;
+        const int64_t *shape = shapes + 3 * tensor;
+        const int64_t rows = shape[1];
+        const int64_t cols = shape[2];
+        const double *numbers = scalars + 12 * tensor;
+        REAL *restrict c_at = (REAL *)address[5];
+        const REAL beta2 = (REAL)numbers[0];
+        const REAL one_minus_beta2_over_rows = (REAL)numbers[3];
+        const int64_t tiles_across = (cols + 4095) / 4096;
+        const int64_t tile_left = tile % tiles_across * 4096;
+        const int64_t tile_width = SMALLER(4096, cols - tile_left);
+        const int64_t head = task - tile + tile % tiles_across; /* the task on top */
+        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict sum_grad_squared = columns + place[head] + 2 * tile_width;
+        const int64_t tiles_down = (rows + 63) / 64;
+        const int64_t strips = (tile_width + 63) / 64;
+        const int64_t down = tile / tiles_across;
+        const int64_t first = strips * down / tiles_down * 64;
+        const int64_t stop = strips * (down + 1) / tiles_down * 64;
+        const int64_t end = SMALLER(stop, tile_width);
+        double sum_grad_squared_total[4096];
+        memset(sum_grad_squared_total + first, 0, (end - first) * sizeof *sum_grad_squared_total);
+        for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
+            const REAL *sum_grad_squared_part = columns + place[at] + 0 * tile_width;
+            #pragma omp simd
+            for (int64_t j = first; j < end; j++) {
+                sum_grad_squared_total[j] += sum_grad_squared_part[j];
+            }
+        }
+        #pragma omp simd
+        for (int64_t j = first; j < end; j++) {
+            c[j] = c_at[tile_left + j];
+            sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
+            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
+            c_at[tile_left + j] = c[j];
+        }
+    }
+    free(columns);
+    free(place);
 }
 
 /* One pass over chunks: reads param, grad, m, m_scale, r, c; writes param, m, m_scale */
@@ -1427,38 +1513,60 @@ void factor4bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL eps = (REAL)numbers[11];
         const REAL r_sum = (REAL)values[VALUES * tensor + 0];
         const REAL maximum_inverse_rows = MAX_NUMBER(limit_1eminus_30, inverse_rows * r_sum);
-        const int64_t length = 128;
         for (int64_t group = begin; group < end; group += 4) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 4, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 128, stop = SMALLER(group + 4, end);
+            const int64_t all = SMALLER(stop * 128, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[256], *restrict m_here = FULL(m_at + start / 2, m_spare, (stop - group) * 64, 256);
+            f32 m_scale_spare[4], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 4);
+            REAL r_kept[512];
+            REAL c_kept[512];
+            for (int64_t row = start / cols, from = start; from < all; row++) {
+                const int64_t to = SMALLER((row + 1) * cols, all);
+                #pragma omp simd
+                for (int64_t i = from; i < to; i++) {
+                    r_kept[i - start] = r_at[row];
+                    c_kept[i - start] = c_at[i - row * cols];
+                }
+                from = to;
+            }
+            if (left < 512) {
+                repeat_last(r_kept, left, 512, sizeof(REAL));
+                repeat_last(c_kept, left, 512, sizeof(REAL));
+            }
             REAL m_scale_kept[4];
             REAL m_largest_kept[4];
             REAL m_per_scale_kept[4];
             REAL m_kept[512];
             uint8_t m_codes_kept[512];
-            unpack(m_codes_kept, m_at + start / 2, (int)(stop - group) * 128, 64);
+            unpack(m_codes_kept, m_here, 512, 64);
+            if (left < 512)
+                repeat_last(m_codes_kept, left, 512, 1);
             REAL m_ratio_kept[512];
-            look_up(m_ratio_kept, m_codes_kept, all - start, &m_ratio_table);
-            int m_written_kept[512] = {0};
+            look_up(m_ratio_kept, m_codes_kept, 512, &m_ratio_table);
+            int m_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL m_scale = m_scale_at[block];
+            for (int64_t block = group; block < group + 4; block++) {
+                REAL m_scale = m_scale_here[block - group];
                 m_scale_kept[block - group] = m_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_scale = m_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
+                ahead(param_at + first + 512, 128 * sizeof *param_at);
+                ahead(grad_at + first + 512, 128 * sizeof *grad_at);
+                ahead(m_at + (first + 512) / 2, 64 * sizeof *m_at);
                 REAL m_largest;
                 {
                     WORD m_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 128; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const REAL m_ratio = m_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
-                        const REAL r = r_at[i / cols];
-                        const REAL c = c_at[i % cols];
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        REAL r = r_kept[i - start];
+                        REAL c = c_kept[i - start];
                         param = one_minus_lr_weight_decay * param;  // factor4bit.opt:37
                         REAL m = m_scale * m_ratio;
                         grad = grad_scale * grad;
@@ -1468,7 +1576,7 @@ void factor4bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                         const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * second) + eps);  // factor4bit.opt:34
                         param = param - lr * direction;  // factor4bit.opt:34
                         m_kept[i - start] = m;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
                     }
@@ -1477,18 +1585,18 @@ void factor4bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 m_largest_kept[block - group] = m_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_largest = m_largest_kept[block - group];
                 REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, R(0)), R(NAN));
                 const REAL m_per_scale = WHERE(m_scale > R(0), limit_1 * (R(1) / m_scale), R(0));
-                m_scale_at[block] = m_scale;
+                m_scale_here[block - group] = m_scale;
                 m_per_scale_kept[block - group] = m_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
                 #pragma omp simd
-                for (int64_t i = first; i < last; i++) {
+                for (int64_t i = first; i < first + 128; i++) {
                     REAL m = m_kept[i - start];
                     REAL factor = m_per_scale * m;
                     REAL least_factor = MIN_NUMBER(ABS(factor), limit_0_94375);
@@ -1497,7 +1605,14 @@ void factor4bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                     m_written_kept[i - start] = (int)(m_code_1);
                 }
             }
-            pack(m_at + start / 2, (int)(stop - group) * 128, 64, m_written_kept);
+            if (left < 512)
+                memset(m_written_kept + left, 0, (512 - left) * sizeof *m_written_kept);
+            pack(m_here, 512, 64, m_written_kept);
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start / 2, m_here, ((stop - group) * 64) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+            }
         }
     }
 }
@@ -1543,11 +1658,15 @@ void factor4bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL beta2 = (REAL)numbers[7];
         const REAL one_minus_beta2 = (REAL)numbers[8];
         const REAL eps = (REAL)numbers[9];
-        const int64_t length = 128;
         for (int64_t group = begin; group < end; group += 4) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 4, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 128, stop = SMALLER(group + 4, end);
+            const int64_t all = SMALLER(stop * 128, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[256], *restrict m_here = FULL(m_at + start / 2, m_spare, (stop - group) * 64, 256);
+            f32 m_scale_spare[4], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 4);
+            uint8_t v_spare[256], *restrict v_here = FULL(v_at + start / 2, v_spare, (stop - group) * 64, 256);
+            f32 v_scale_spare[4], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 4);
             REAL m_scale_kept[4];
             REAL factor_kept[4];
             REAL m_largest_kept[4];
@@ -1557,39 +1676,47 @@ void factor4bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, 
             REAL v_kept[512];
             REAL m_kept[512];
             uint8_t m_codes_kept[512];
-            unpack(m_codes_kept, m_at + start / 2, (int)(stop - group) * 128, 64);
+            unpack(m_codes_kept, m_here, 512, 64);
+            if (left < 512)
+                repeat_last(m_codes_kept, left, 512, 1);
             REAL m_ratio_kept[512];
-            look_up(m_ratio_kept, m_codes_kept, all - start, &m_ratio_table);
+            look_up(m_ratio_kept, m_codes_kept, 512, &m_ratio_table);
             uint8_t v_codes_kept[512];
-            unpack(v_codes_kept, v_at + start / 2, (int)(stop - group) * 128, 64);
+            unpack(v_codes_kept, v_here, 512, 64);
+            if (left < 512)
+                repeat_last(v_codes_kept, left, 512, 1);
             int v_code_kept[512];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
+            for (int64_t i = start; i < start + 512; i++)
                 v_code_kept[i - start] = v_codes_kept[i - start];
-            int m_written_kept[512] = {0};
-            int v_written_kept[512] = {0};
+            int m_written_kept[512];
+            int v_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL m_scale = m_scale_at[block];
-                REAL v_scale = v_scale_at[block];
+            for (int64_t block = group; block < group + 4; block++) {
+                REAL m_scale = m_scale_here[block - group];
+                REAL v_scale = v_scale_here[block - group];
                 const REAL factor = R(0.0625) * v_scale;
                 m_scale_kept[block - group] = m_scale;
                 factor_kept[block - group] = factor;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_scale = m_scale_kept[block - group];
                 REAL factor = factor_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
+                ahead(param_at + first + 512, 128 * sizeof *param_at);
+                ahead(grad_at + first + 512, 128 * sizeof *grad_at);
+                ahead(m_at + (first + 512) / 2, 64 * sizeof *m_at);
+                ahead(v_at + (first + 512) / 2, 64 * sizeof *v_at);
                 REAL m_largest;
                 REAL v_largest;
                 {
                     WORD m_largest_part = 0;
                     WORD v_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 128; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const REAL m_ratio = m_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const int v_code = v_code_kept[i - start];
                         param = one_minus_lr_weight_decay * param;  // factor4bit.opt:37
                         REAL m = m_scale * m_ratio;
@@ -1601,7 +1728,7 @@ void factor4bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                         param = param - lr * direction;  // factor4bit.opt:34
                         v_kept[i - start] = v;
                         m_kept[i - start] = m;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
                         const WORD v_largest_next = WORD_OF(ABS(v));
@@ -1614,24 +1741,24 @@ void factor4bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 v_largest_kept[block - group] = v_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_largest = m_largest_kept[block - group];
                 REAL v_largest = v_largest_kept[block - group];
                 REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), WHERE(m_largest > R(1e-33), m_largest, limit_0), R(NAN));
                 const REAL m_per_scale = WHERE(m_scale > limit_0, limit_1 * (R(1) / m_scale), limit_0);
                 REAL v_scale = WHERE(v_largest < R(8.507059173023462e37), WHERE(v_largest > R(1e-33), v_largest, limit_0), R(NAN));
                 const REAL v_per_scale = WHERE(v_scale > limit_0, R(16) * (R(1) / v_scale), limit_0);
-                m_scale_at[block] = m_scale;
-                v_scale_at[block] = v_scale;
+                m_scale_here[block - group] = m_scale;
+                v_scale_here[block - group] = v_scale;
                 m_per_scale_kept[block - group] = m_per_scale;
                 v_per_scale_kept[block - group] = v_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 4; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
                 REAL v_per_scale = v_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 128;
                 #pragma omp simd
-                for (int64_t i = first; i < last; i++) {
+                for (int64_t i = first; i < first + 128; i++) {
                     REAL m = m_kept[i - start];
                     const REAL factor_1 = m_per_scale * m;
                     REAL least_factor = MIN_NUMBER(ABS(factor_1), limit_0_94375);
@@ -1640,14 +1767,25 @@ void factor4bit_7(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                     m_written_kept[i - start] = (int)(m_code_1);
                 }
                 #pragma omp simd
-                for (int64_t i = first; i < last; i++) {
+                for (int64_t i = first; i < first + 128; i++) {
                     REAL v = v_kept[i - start];
                     const int v_code_1 = BYTE(MAX_NUMBER(v_per_scale * v + R(-1), limit_0), 0);
                     v_written_kept[i - start] = (int)(v_code_1);
                 }
             }
-            pack(m_at + start / 2, (int)(stop - group) * 128, 64, m_written_kept);
-            pack(v_at + start / 2, (int)(stop - group) * 128, 64, v_written_kept);
+            if (left < 512)
+                memset(m_written_kept + left, 0, (512 - left) * sizeof *m_written_kept);
+            pack(m_here, 512, 64, m_written_kept);
+            if (left < 512)
+                memset(v_written_kept + left, 0, (512 - left) * sizeof *v_written_kept);
+            pack(v_here, 512, 64, v_written_kept);
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start / 2, m_here, ((stop - group) * 64) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+                memcpy(v_at + start / 2, v_here, ((stop - group) * 64) * sizeof *v_here);
+                memcpy(v_scale_at + group, v_scale_here, (stop - group) * sizeof *v_scale_here);
+            }
         }
     }
 }

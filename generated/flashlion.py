@@ -398,12 +398,37 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
 typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -519,40 +544,47 @@ void flash_lion_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL grad_scale = (REAL)numbers[4];
         const REAL beta2 = (REAL)numbers[5];
         const REAL one_minus_beta2 = (REAL)numbers[6];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f16 m_scale_spare[16], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 16);
+            int8_t remainder_spare[512], *restrict remainder_here = FULL(remainder_at + start, remainder_spare, left, 512);
             REAL m_scale_kept[16];
             REAL m_largest_kept[16];
             REAL m_per_scale_kept[16];
             REAL m_kept[512];
             int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_code_kept[i - start] = remainder_at[i];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL m_ratio_kept[512];
-            look_up(m_ratio_kept, m_at + start, all - start, &m_ratio_table);
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
             int remainder_written_kept[512];
             int m_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL m_scale = LOAD(f16, m_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL m_scale = LOAD(f16, m_scale_here[block - group]);
                 m_scale_kept[block - group] = m_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_scale = m_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(m_at + first + 512, 32 * sizeof *m_at);
+                ahead(remainder_at + first + 512, 32 * sizeof *remainder_at);
                 REAL m_largest;
                 {
                     WORD m_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const int remainder_code = remainder_code_kept[i - start];
                         const REAL m_ratio = m_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
                         param = one_minus_lr_weight_decay * param;  // lion.opt:21
                         REAL m = m_scale * m_ratio;
@@ -563,7 +595,7 @@ void flash_lion_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                         m = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
                         const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         m_kept[i - start] = m;
-                        param_at[i] = STORE(PARAM, rounded);
+                        param_here[i - start] = STORE(PARAM, rounded);
                         remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
@@ -573,18 +605,18 @@ void flash_lion_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 m_largest_kept[block - group] = m_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_largest = m_largest_kept[block - group];
                 REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, limit_65504)), R(NAN));
                 const REAL m_per_scale = WHERE(m_scale > R(0), limit_1 * (R(1) / m_scale), R(0));
-                m_scale_at[block] = STORE(f16, m_scale);
+                m_scale_here[block - group] = STORE(f16, m_scale);
                 m_per_scale_kept[block - group] = m_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL m = m_kept[i - start];
                     const REAL factor = m_per_scale * m;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -593,11 +625,17 @@ void flash_lion_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                m_at[i] = (uint8_t)m_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                m_here[i - start] = (uint8_t)m_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start, m_here, (left) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+                memcpy(remainder_at + start, remainder_here, (left) * sizeof *remainder_here);
+            }
         }
     }
 }
@@ -636,34 +674,39 @@ void flash_lion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL grad_scale = (REAL)numbers[4];
         const REAL beta2 = (REAL)numbers[5];
         const REAL one_minus_beta2 = (REAL)numbers[6];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f16 m_scale_spare[16], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 16);
             REAL m_scale_kept[16];
             REAL m_largest_kept[16];
             REAL m_per_scale_kept[16];
             REAL m_kept[512];
             REAL m_ratio_kept[512];
-            look_up(m_ratio_kept, m_at + start, all - start, &m_ratio_table);
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
             int m_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL m_scale = LOAD(f16, m_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL m_scale = LOAD(f16, m_scale_here[block - group]);
                 m_scale_kept[block - group] = m_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_scale = m_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(m_at + first + 512, 32 * sizeof *m_at);
                 REAL m_largest;
                 {
                     WORD m_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const REAL m_ratio = m_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         param = one_minus_lr_weight_decay * param;  // lion.opt:21
                         REAL m = m_scale * m_ratio;
                         grad = grad_scale * grad;
@@ -671,7 +714,7 @@ void flash_lion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                         param = param - lr * direction;  // lion.opt:17
                         m = beta2 * m + one_minus_beta2 * grad;  // lion.opt:18
                         m_kept[i - start] = m;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
                     }
@@ -680,18 +723,18 @@ void flash_lion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 m_largest_kept[block - group] = m_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_largest = m_largest_kept[block - group];
                 REAL m_scale = WHERE(m_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(m_largest, limit_65504)), R(NAN));
                 const REAL m_per_scale = WHERE(m_scale > R(0), limit_1 * (R(1) / m_scale), R(0));
-                m_scale_at[block] = STORE(f16, m_scale);
+                m_scale_here[block - group] = STORE(f16, m_scale);
                 m_per_scale_kept[block - group] = m_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL m = m_kept[i - start];
                     const REAL factor = m_per_scale * m;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -700,8 +743,13 @@ void flash_lion_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                m_at[i] = (uint8_t)m_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                m_here[i - start] = (uint8_t)m_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(m_at + start, m_here, (left) * sizeof *m_here);
+                memcpy(m_scale_at + group, m_scale_here, (stop - group) * sizeof *m_scale_here);
+            }
         }
     }
 }

@@ -816,12 +816,37 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 #define STORE(type, x) JOIN(store_, type)(x)
 #define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
 #define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}
 /* What each code stands for; of float32 also as planes: all first bytes, all second ones, ... */
 typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)
@@ -935,39 +960,46 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL weight_decay = (REAL)numbers[2];
         const REAL momentum = (REAL)numbers[3];
         const REAL scalar = (REAL)numbers[4];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t buffer_spare[512], *restrict buffer_here = FULL(buffer_at + start, buffer_spare, left, 512);
+            f16 buffer_scale_spare[16], *restrict buffer_scale_here = FULL(buffer_scale_at + group, buffer_scale_spare, stop - group, 16);
+            int8_t remainder_spare[512], *restrict remainder_here = FULL(remainder_at + start, remainder_spare, left, 512);
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
             REAL buffer_kept[512];
             int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_code_kept[i - start] = remainder_at[i];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL buffer_ratio_kept[512];
-            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
             int remainder_written_kept[512];
             int buffer_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(buffer_at + first + 512, 32 * sizeof *buffer_at);
+                ahead(remainder_at + first + 512, 32 * sizeof *remainder_at);
                 REAL buffer_largest;
                 {
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const int remainder_code = remainder_code_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
                         param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
                         grad = grad_scale * grad;
@@ -979,7 +1011,7 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                         const REAL rounded = ROUND_TO_PARAM(param);
                         const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         buffer_kept[i - start] = buffer;
-                        param_at[i] = STORE(PARAM, rounded);
+                        param_here[i - start] = STORE(PARAM, rounded);
                         remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
@@ -989,18 +1021,18 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_kept[block - group] = buffer_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_largest = buffer_largest_kept[block - group];
                 REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
                 const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
-                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL buffer = buffer_kept[i - start];
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -1009,11 +1041,17 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
+                memcpy(buffer_scale_at + group, buffer_scale_here, (stop - group) * sizeof *buffer_scale_here);
+                memcpy(remainder_at + start, remainder_here, (left) * sizeof *remainder_here);
+            }
         }
     }
 }
@@ -1050,33 +1088,38 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL weight_decay = (REAL)numbers[2];
         const REAL momentum = (REAL)numbers[3];
         const REAL scalar = (REAL)numbers[4];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t buffer_spare[512], *restrict buffer_here = FULL(buffer_at + start, buffer_spare, left, 512);
+            f16 buffer_scale_spare[16], *restrict buffer_scale_here = FULL(buffer_scale_at + group, buffer_scale_spare, stop - group, 16);
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
             REAL buffer_kept[512];
             REAL buffer_ratio_kept[512];
-            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
             int buffer_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(buffer_at + first + 512, 32 * sizeof *buffer_at);
                 REAL buffer_largest;
                 {
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
                         grad = grad_scale * grad;
                         const REAL g = grad + weight_decay * param;  // sgd.opt:21
@@ -1085,7 +1128,7 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                         const REAL direction = g + momentum * buffer;  // sgd.opt:24
                         param = param - lr * direction;  // sgd.opt:24
                         buffer_kept[i - start] = buffer;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                     }
@@ -1094,18 +1137,18 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_kept[block - group] = buffer_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_largest = buffer_largest_kept[block - group];
                 REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
                 const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
-                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL buffer = buffer_kept[i - start];
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -1114,8 +1157,13 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
+                memcpy(buffer_scale_at + group, buffer_scale_here, (stop - group) * sizeof *buffer_scale_here);
+            }
         }
     }
 }
@@ -1155,40 +1203,47 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL scalar = (REAL)numbers[2];
         const REAL grad_scale = (REAL)numbers[3];
         const REAL weight_decay = (REAL)numbers[4];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t buffer_spare[512], *restrict buffer_here = FULL(buffer_at + start, buffer_spare, left, 512);
+            f16 buffer_scale_spare[16], *restrict buffer_scale_here = FULL(buffer_scale_at + group, buffer_scale_spare, stop - group, 16);
+            int8_t remainder_spare[512], *restrict remainder_here = FULL(remainder_at + start, remainder_spare, left, 512);
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
             REAL buffer_kept[512];
             int remainder_code_kept[512];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_code_kept[i - start] = remainder_at[i];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL buffer_ratio_kept[512];
-            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
             int remainder_written_kept[512];
             int buffer_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(buffer_at + first + 512, 32 * sizeof *buffer_at);
+                ahead(remainder_at + first + 512, 32 * sizeof *remainder_at);
                 REAL buffer_largest;
                 {
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const int remainder_code = remainder_code_kept[i - start];
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
                         REAL buffer = buffer_scale * buffer_ratio;
                         grad = grad_scale * grad;
@@ -1198,7 +1253,7 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                         const REAL rounded = ROUND_TO_PARAM(param);
                         const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         buffer_kept[i - start] = buffer;
-                        param_at[i] = STORE(PARAM, rounded);
+                        param_here[i - start] = STORE(PARAM, rounded);
                         remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
@@ -1208,18 +1263,18 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_kept[block - group] = buffer_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_largest = buffer_largest_kept[block - group];
                 REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
                 const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
-                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL buffer = buffer_kept[i - start];
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -1228,11 +1283,17 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                remainder_at[i] = (int8_t)remainder_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
+                memcpy(buffer_scale_at + group, buffer_scale_here, (stop - group) * sizeof *buffer_scale_here);
+                memcpy(remainder_at + start, remainder_here, (left) * sizeof *remainder_here);
+            }
         }
     }
 }
@@ -1269,41 +1330,46 @@ void flashsgd_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL scalar = (REAL)numbers[2];
         const REAL grad_scale = (REAL)numbers[3];
         const REAL weight_decay = (REAL)numbers[4];
-        const int64_t length = 32;
         for (int64_t group = begin; group < end; group += 16) {
-            const int64_t start = group * length;
-            const int64_t stop = SMALLER(group + 16, end);
-            const int64_t all = SMALLER(stop * length, numel);
+            const int64_t start = group * 32, stop = SMALLER(group + 16, end);
+            const int64_t all = SMALLER(stop * 32, numel), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t buffer_spare[512], *restrict buffer_here = FULL(buffer_at + start, buffer_spare, left, 512);
+            f16 buffer_scale_spare[16], *restrict buffer_scale_here = FULL(buffer_scale_at + group, buffer_scale_spare, stop - group, 16);
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
             REAL buffer_kept[512];
             REAL buffer_ratio_kept[512];
-            look_up(buffer_ratio_kept, buffer_at + start, all - start, &buffer_ratio_table);
+            look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
             int buffer_written_kept[512];
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
-                REAL buffer_scale = LOAD(f16, buffer_scale_at[block]);
+            for (int64_t block = group; block < group + 16; block++) {
+                REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
+                ahead(param_at + first + 512, 32 * sizeof *param_at);
+                ahead(grad_at + first + 512, 32 * sizeof *grad_at);
+                ahead(buffer_at + first + 512, 32 * sizeof *buffer_at);
                 REAL buffer_largest;
                 {
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
-                    for (int64_t i = first; i < last; i++) {
-                        REAL param = LOAD(PARAM, param_at[i]);
+                    for (int64_t i = first; i < first + 32; i++) {
+                        REAL param = LOAD(PARAM, param_here[i - start]);
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
-                        REAL grad = LOAD(GRAD, grad_at[i]);
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
                         REAL buffer = buffer_scale * buffer_ratio;
                         grad = grad_scale * grad;
                         const REAL g = grad + weight_decay * param;  // sgd.opt:21
                         buffer = momentum * buffer + scalar * g;  // sgd.opt:23
                         param = param - lr * buffer;  // sgd.opt:24
                         buffer_kept[i - start] = buffer;
-                        param_at[i] = STORE(PARAM, param);
+                        param_here[i - start] = STORE(PARAM, param);
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                     }
@@ -1312,18 +1378,18 @@ void flashsgd_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_largest_kept[block - group] = buffer_largest;
             }
             #pragma omp simd
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_largest = buffer_largest_kept[block - group];
                 REAL buffer_scale = WHERE(buffer_largest < R(8.507059173023462e37), ROUND_TO_F16(MIN_NUMBER(buffer_largest, limit_65504)), R(NAN));
                 const REAL buffer_per_scale = WHERE(buffer_scale > R(0), limit_1 * (R(1) / buffer_scale), R(0));
-                buffer_scale_at[block] = STORE(f16, buffer_scale);
+                buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
-            for (int64_t block = group; block < stop; block++) {
+            for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
-                const int64_t first = block * length, last = SMALLER(first + length, numel);
+                const int64_t first = block * 32;
                 #pragma omp simd
-                for (int64_t i = first; i < first + length; i++) {
+                for (int64_t i = first; i < first + 32; i++) {
                     REAL buffer = buffer_kept[i - start];
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
@@ -1332,8 +1398,13 @@ void flashsgd_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 }
             }
             #pragma omp simd
-            for (int64_t i = start; i < all; i++)
-                buffer_at[i] = (uint8_t)buffer_written_kept[i - start];
+            for (int64_t i = start; i < start + 512; i++)
+                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
+            if (left < 512) {
+                memcpy(param_at + start, param_here, (left) * sizeof *param_here);
+                memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
+                memcpy(buffer_scale_at + group, buffer_scale_here, (stop - group) * sizeof *buffer_scale_here);
+            }
         }
     }
 }

@@ -203,7 +203,7 @@ def ranger21_1(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     grad_std_2_all = tl.full([BLOCK], 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -886,7 +886,7 @@ def ranger21_5(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     grad_std_2_all = tl.full([BLOCK], 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -2113,7 +2113,7 @@ def ranger21_13(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     grad_std_2_all = tl.full([BLOCK], 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -2672,7 +2672,7 @@ def ranger21_17(
     if ALIGNED:
         length = tl.multiple_of(length, 16)
     grad_std_2_all = tl.full([BLOCK], 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK

@@ -141,7 +141,7 @@ def sgdp_1(
     grad_square_sum_all = tl.full((), 0.0, REAL)
     param_square_sum_all = tl.full((), 0.0, REAL)
     param_dot_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -551,7 +551,7 @@ def sgdp_4(
     grad_square_sum_all = tl.full((), 0.0, REAL)
     param_square_sum_all = tl.full((), 0.0, REAL)
     param_dot_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK
@@ -904,7 +904,7 @@ def sgdp_7(
     grad_square_sum_all = tl.full((), 0.0, REAL)
     param_square_sum_all = tl.full((), 0.0, REAL)
     param_dot_all = tl.full((), 0.0, REAL)
-    for cell in range(begin, end):
+    for cell in tl.range(begin, end, disable_licm=True):
         first = cell * length
         last = first + length
         full = first + (last - first) // BLOCK * BLOCK

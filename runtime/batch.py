@@ -133,7 +133,7 @@ class Bucket:
         if known == self._given and not own:
             return False
         self._given = known
-        np.take(rows, self._cohort, axis=0, out=self.numbers, mode="clip")  # which copies nothing
+        rows.take(self._cohort, axis=0, out=self.numbers, mode="clip")  # which copies nothing
         if own:  # where each member's random bits begin in this step
             told = [(facts[cohort].seed, facts[cohort].t) for cohort in self.cohorts]
             seed, t = np.array(told, dtype=np.int64)[self._cohort].T
@@ -165,7 +165,7 @@ class Bucket:
             return False  # a path that does not read its gradient
         (column,) = columns
         now, known, differs = self._grads, self.addresses[:, column], self._moved
-        np.take(grad_at, self._places, out=now, mode="clip")  # which copies nothing
+        grad_at.take(self._places, out=now, mode="clip")  # which copies nothing
         if not np.not_equal(now, known, out=differs).any():
             return False
         known[:] = now

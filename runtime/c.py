@@ -22,21 +22,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .c_cache import folders, is_whole
-from .c_compiler import BASE, VARIANTS, Command, build, find_compiler, processor
+from .c_cache import folders, is_whole, noted
+from .c_compiler import BASE, VARIANTS, Command, build, find_compiler, machine, openmp, processor
 from .dtypes import FLOATS
 
 __all__ = ["Library", "compiled", "find_compiler"]
 
 _WORTH_SHARING = 65536  # elements; below, one thread is done within the time others need to wake
-_THREADS = """\
+_OPENMP = """\
 #ifdef _OPENMP
 #include <omp.h>
-void stepc_threads(int count) { omp_set_num_threads(count); }
 #else
-void stepc_threads(int count) { (void)count; }
+#define omp_set_num_threads(count) (void)(count)
 #endif
 """
+_THREADS = "void stepc_threads(int count) { omp_set_num_threads(count); }\n"
 
 
 class Library:
@@ -90,7 +90,7 @@ def compiled(source: str, param: torch.dtype, grad: torch.dtype) -> Library | No
     if compiler is None:
         _warn("no C compiler was found (gcc, clang or cc; or name one in $CC)")
         return None
-    text = f"{_THREADS}{source}"
+    text = f"{_OPENMP}{source}\n{_THREADS}"
     size = f"-DPARAM_BYTES={param.itemsize}"
     defines = (f"-DPARAM={FLOATS[param]}", f"-DGRAD={FLOATS[grad]}", size)
     complaint = ""
@@ -119,7 +119,10 @@ def _load_or_build(
     compiler: Command, variant: Command, defines: Command, text: str, folder: Path
 ) -> Library:
     flags = (*BASE, *variant, *defines)
-    parts = (text, *flags, processor(compiler, variant))
+    linked = [Path(word).name for word in openmp(variant)]
+    question = "\0".join((*compiler, *variant))
+    told = noted(folder, question, machine(compiler), lambda: processor(compiler, variant))
+    parts = (text, *flags, *linked, told)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     target = folder / f"{key}.so"
     if is_whole(target):

@@ -2,17 +2,19 @@
 
 Code is only loaded from a folder that nobody else can write to, and only if it is whole: each file
 ends with a checksum of itself, so a damaged one is built again. Where no such folder can be had,
-a temporary one serves this process.
+a temporary one serves this process. Notes beside them spare later processes a question.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -69,3 +71,28 @@ def is_whole(path: Path) -> bool:
     except OSError:
         return False
     return hashlib.sha256(content[:-_CHECKSUM]).digest() == content[-_CHECKSUM:]
+
+
+def noted(folder: Path, question: str, machine: str | None, ask: Callable[[], str]) -> str:
+    """The hash of what `ask` answers to a question; kept in a note that is right as long as this
+    machine is the same. Machines that share the folder have a note each."""
+    if machine is None:
+        return _hash(ask())
+    path = folder / f"{_hash(platform.node(), question)[:32]}.note"
+    right = _hash(question, machine)
+    try:
+        known, answer = path.read_text(encoding="utf-8").split()
+        if known == right and len(answer) == len(right):
+            return answer
+    except (OSError, ValueError):
+        pass
+    answer = _hash(ask())
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=folder) as beside:
+        new = Path(beside) / "note"
+        new.write_text(f"{right} {answer}\n", encoding="utf-8")
+        os.replace(new, path)
+    return answer
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()

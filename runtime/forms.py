@@ -149,6 +149,55 @@ def binade_of(x: Tensor) -> Tensor:
     return (x.view(whole) & mask).view(x.dtype)
 
 
+# ---------------------------------------------------------------- piecewise affine arithmetic
+
+
+def affine_product_of(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The sum of the piecewise linear logarithms that bits are (dsl/affine.py)."""
+    exact = torch.as_tensor(a * b)
+    x, y = _size(a, exact), _size(b, exact)
+    return _usual_or((x, y, x + y - _one(exact)), exact)
+
+
+def affine_quotient_of(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """Their difference."""
+    exact = torch.as_tensor(a / b)
+    x, y = _size(a, exact), _size(b, exact)
+    return _usual_or((x, y, x - y + _one(exact)), exact)
+
+
+def affine_root_of(x: Tensor) -> Tensor:
+    """Half of it; of an odd integer the even neighbour of the half."""
+    exact = x.sqrt()
+    size = _size(torch.where(x > 0, x, 0.0), exact)
+    half = (size >> 1) + _one(exact) // 2
+    return _usual_or((size, half + (size & half & 1)), exact)
+
+
+def _size(x: Tensor | float, like: Tensor) -> Tensor:
+    """The bits of |x| as an integer."""
+    whole = torch.int64 if like.dtype is torch.float64 else torch.int32
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device).abs().view(whole).long()
+
+
+def _one(like: Tensor) -> int:
+    return 0x3FF0000000000000 if like.dtype is torch.float64 else 0x3F800000
+
+
+def _usual_or(sizes: tuple[Tensor, ...], exact: Tensor) -> Tensor:
+    """The number of the last size, with the exact result's sign, where all are those of normal
+    numbers (of float32, or larger ones of float64); elsewhere the exact result."""
+    least, end = (_size(x, exact) for x in (2.0**-126, float("inf")))
+    usual = torch.ones_like(exact, dtype=torch.bool)
+    for size in sizes:
+        usual = usual & (least <= size) & (size < end)
+    whole = torch.int64 if exact.dtype is torch.float64 else torch.int32
+    return torch.where(usual, sizes[-1].to(whole).view(exact.dtype).copysign(exact), exact)
+
+
+# ---------------------------------------------------------------- units in the last place
+
+
 _HALF_ULP = {torch.bfloat16: (2.0**-126, 2.0**-8), torch.float16: (2.0**-14, 2.0**-11)}
 
 

@@ -15,7 +15,7 @@ compiler, fails, every step decides anew.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Looker:
         try:
             storage = _storage(tensor)
             begin, owner = _words(storage + self._data, 2)
-            at = begin + tensor.storage_offset() * tensor.element_size()
+            at = begin + int(tensor.storage_offset()) * tensor.element_size()
             if tensor.numel() and at != tensor.data_ptr():
                 raise OSError("a tensor that does not lie in its storage")
         except (RuntimeError, NotImplementedError) as error:
@@ -107,15 +107,13 @@ class Looker:
         """Where autograd names a parameter's gradient."""
         return self._grad(_inside(param))
 
-    def walk(self, states: dict[Any, Any]) -> list[int]:
+    def walk(self, states: Mapping[Tensor, Any]) -> list[int]:
         """What brings Python's iteration in C to every entry."""
         found = np.zeros(len(states) + 1, dtype=np.int64)
         self._walk(self._called, ctypes.py_object(states), pointer(found))
         return found.tolist()[:-1]
 
-    def look(
-        self, seen: ctypes.c_void_p, states: object, groups: list[Any], threads: int
-    ) -> bool:
+    def look(self, seen: ctypes.c_void_p, states: object, groups: list[Any], threads: int) -> bool:
         """Whether all is as `seen` says; writes where gradients lie."""
         given = map(ctypes.py_object, (states, groups))
         return bool(self._look(self._called, seen, *given, threads))
@@ -138,10 +136,11 @@ class Looker:
     def _try(self) -> None:
         """Raise OSError if C and Python do not see the same."""
         base = torch.arange(24.0).view(2, 3, 4)
+        waves = base.to(torch.complex64)
         cases: list[Tensor] = [
             base, base.mT[1:], base.mT, torch.nn.Parameter(base[0]), base[0], base[1].clone(),
             *(base.to(kind) for kind in _KINDS), *(base.to("meta").to(kind) for kind in _KINDS),
-            base.to(torch.complex64).conj(), torch._neg_view(base), torch.tensor(1.0),
+            waves, waves.conj(), waves.imag, waves.conj().imag, torch.tensor(1.0),
         ]  # fmt: skip
         for one in cases:
             for two in (*cases, one.clone()):
@@ -215,8 +214,9 @@ def _storage(tensor: Any) -> int:
 
 
 def _shape(tensor: Tensor) -> list[int]:
-    """Axes, sizes, strides, where it begins, numel: of a tensor with as many axes as there may be."""
-    return [tensor.ndim, *tensor.shape, *tensor.stride(), tensor.storage_offset(), tensor.numel()]
+    """Axes, sizes, strides, where it begins, numel; of a tensor with all axes there is room for."""
+    begin = int(tensor.storage_offset())
+    return [tensor.ndim, *tensor.shape, *tensor.stride(), begin, tensor.numel()]
 
 
 def _said(tensor: Tensor) -> tuple[object, ...]:

@@ -53,8 +53,8 @@ def cross(tmp_path: Path, source: str, dtype: str, *flags: str) -> Path:
 @crosses
 @pytest.mark.parametrize("name", NAMES)
 def test_every_module_builds(name: str, tmp_path: Path) -> None:
-    source = f"{target._THREADS}{getattr(generated, name).c_source}"
-    made = cross(tmp_path, source, "bf16", "-fopenmp", "-O1")
+    source = f"{target._OPENMP}{getattr(generated, name).c_source}\n{target._THREADS}"
+    made = cross(tmp_path, source, "bf16", "-fopenmp", "-O1", "-DPARAM_BYTES=2")
     assert made.read_bytes()[18:20] == b"\xb7\x00"  # the header's word for arm64
 
 

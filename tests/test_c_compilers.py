@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import handwritten
@@ -173,7 +173,7 @@ def test_a_read_only_folder_is_read_but_not_written(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target.compiled(handwritten.ADAMW_C, *F32)
-    (kept,) = fresh.iterdir()
+    (kept,) = fresh.glob("*.so")
     fresh.chmod(0o500)
     real = c_compiler.tempfile.TemporaryDirectory
 
@@ -189,7 +189,7 @@ def test_a_read_only_folder_is_read_but_not_written(
     other = target.compiled(handwritten.ROWS_C, *F32)
     assert other is not None and Path(other.path).parent == c_cache.temporary()
     fresh.chmod(0o700)
-    assert list(fresh.iterdir()) == [kept]
+    assert list(fresh.glob("*.so")) == [kept]
 
 
 def test_a_forked_child_leaves_the_temporary_folder(tmp_path: Path) -> None:
@@ -213,11 +213,12 @@ def test_the_key_knows_the_processor(
     """A folder that two machines share: what one of them built is not loaded by the other."""
     monkeypatch.setattr(target, "VARIANTS", (variant,))
     target.compiled(handwritten.ADAMW_C, *F32)
-    real = target.processor
-    monkeypatch.setattr(target, "processor", lambda *a: real(*a) + "#define __OTHER__ 1\n")
+    processor, machine = target.processor, target.machine
+    monkeypatch.setattr(target, "processor", lambda *a: processor(*a) + "#define __OTHER__ 1\n")
+    monkeypatch.setattr(target, "machine", lambda *a: f"{machine(*a)}, another")
     target.compiled.cache_clear()
     target.compiled(handwritten.ADAMW_C, *F32)
-    assert len(list(fresh.iterdir())) == 2
+    assert len(list(fresh.glob("*.so"))) == 2
 
 
 def test_a_processor_is_told_by_its_instruction_sets(fresh: Path) -> None:
@@ -228,6 +229,93 @@ def test_a_processor_is_told_by_its_instruction_sets(fresh: Path) -> None:
     assert f"#define __{os.uname().machine}__ 1" in native and "__VERSION__" in native
 
 
+QUESTION = '#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n'
+
+
+@pytest.fixture
+def asked(
+    fresh: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], object]]:
+    """How often a new process asks the compiler about the processor, and builds."""
+    real = c_compiler.find_compiler()
+    assert real is not None
+    fake(monkeypatch, log, QUESTION.format(log=log, real=real[0]))
+
+    def count() -> tuple[int, int]:
+        log.write_text("")
+        forget()
+        assert target.compiled(handwritten.ADAMW_C, *F32) is not None
+        lines = log.read_text().splitlines()
+        return sum("-dM" in line for line in lines), sum("kernels.c" in line for line in lines)
+
+    assert count() == (1, 1)
+    yield count
+
+
+needs_notes = pytest.mark.skipif(
+    c_compiler.machine((sys.executable,)) is None, reason="this system does not tell machines apart"
+)
+
+
+@needs_notes
+def test_what_the_compiler_said_is_noted(asked: Callable[[], object]) -> None:
+    assert asked() == (0, 0)
+
+
+@needs_notes
+@pytest.mark.parametrize("other", ["_BOOT", "_FEATURES"])
+def test_another_machine_asks_again(
+    asked: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Even one of the same name. What it learns is the same here, so nothing is built."""
+    text = tmp_path / "text"
+    text.write_text("another")
+    monkeypatch.setattr(c_compiler, other, str(text))
+    assert asked() == (1, 0)
+    assert asked() == (0, 0)
+
+
+@needs_notes
+def test_another_compiler_of_the_same_name_is_asked_again(
+    asked: Callable[[], object], log: Path
+) -> None:
+    os.utime(log.parent / "fakecc", (1, 1))
+    assert asked() == (1, 0)
+    with (log.parent / "fakecc").open("a") as script:
+        script.write("\n")
+    os.utime(log.parent / "fakecc", (1, 1))
+    assert asked() == (1, 0)
+
+
+@needs_notes
+def test_machines_that_share_a_folder_have_notes_of_their_own(
+    asked: Callable[[], object], fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "another")
+    assert asked() == (1, 0)
+    assert len(list(fresh.glob("*.note"))) == 2
+
+
+@needs_notes
+@pytest.mark.parametrize("damage", ["", "no", "a b", "a b c", "\udcff"])
+def test_a_damaged_note_is_not_believed(
+    asked: Callable[[], object], fresh: Path, damage: str
+) -> None:
+    (note,) = fresh.glob("*.note")
+    whole = note.read_text()
+    for text in (damage, whole[:-10], whole[1:]):
+        note.write_bytes(text.encode(errors="surrogateescape"))
+        assert asked() == (1, 0)
+        assert note.read_text() == whole
+
+
+def test_where_nothing_tells_machines_apart_the_compiler_is_asked(
+    asked: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(c_compiler, "_BOOT", "/nowhere")
+    assert asked() == asked() == (1, 0)
+
+
 CROSS = shutil.which("aarch64-linux-gnu-gcc")
 
 
@@ -236,7 +324,7 @@ CROSS = shutil.which("aarch64-linux-gnu-gcc")
 def test_a_library_of_another_architecture(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the cache, under the right name and whole, it is replaced; from $CC, torch runs."""
     assert target.compiled(handwritten.ADAMW_C, *F32) is not None
-    (mine,) = fresh.iterdir()
+    (mine,) = fresh.glob("*.so")
     second = fresh.parent / "second"  # a path that this process has not loaded yet
     second.mkdir(mode=0o700)
     path = second / mine.name
@@ -254,3 +342,41 @@ def test_a_library_of_another_architecture(fresh: Path, monkeypatch: pytest.Monk
     forget()
     with pytest.warns(UserWarning, match="cannot build them"):
         assert same(trained(), want)
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def long_text() -> str:
+    """Kernels after something they share, in more than one piece."""
+    kernels = (
+        f"void k{n}(int64_t count, int64_t *out) {{ *out = shared({n}) + count; }}\n"
+        f"/* {'x' * 3000} */\n"
+        for n in range(20)
+    )
+    shared = "#include <stdint.h>\nstatic int64_t shared(int64_t n) { return 10 * n; }\n"
+    return shared + "".join(kernels)
+
+
+def test_a_long_text_is_compiled_in_pieces(fresh: Path) -> None:
+    text = long_text()
+    parts = c_compiler.pieces(text)
+    assert len(parts) > 1 and max(map(len, parts)) < 1.5 * min(map(len, parts))
+    library = target.compiled(text, *F32)
+    assert library is not None
+    for number in range(20):
+        out = torch.zeros(1, dtype=torch.int64)
+        library.launch(f"k{number}", 3, [out], 0)
+        assert out.item() == 10 * number + 3
+    assert c_compiler.pieces(handwritten.ADAMW_C) == [handwritten.ADAMW_C]
+
+
+def test_a_text_that_cannot_be_cut_is_compiled_whole(fresh: Path) -> None:
+    kernel = "void last(int64_t count, int64_t *out) { *out = between; }\n"
+    text = f"{long_text()}static int64_t between = 7;\n{kernel}{kernel.replace('last', 'later')}"
+    assert not all("between =" in part for part in c_compiler.pieces(text))
+    library = target.compiled(text, *F32)
+    assert library is not None
+    out = torch.zeros(1, dtype=torch.int64)
+    library.launch("last", 0, [out], 0)
+    assert out.item() == 7

@@ -32,7 +32,11 @@ gcc_only = pytest.mark.skipif(
 
 # What no vectors are made of: libm's functions of two arguments.
 SCALAR = re.compile(r"\b(POW|ATAN2|FMOD)\(")
-COPIED = re.compile(r"^\s*\w+\[j\] = \w+_at\[\w+ \+ j\];$")  # becomes a call of memcpy
+# What becomes a call of memcpy or memset.
+COPIED = re.compile(
+    r"^\s*(\w+\[j\] = (\w+_at\[\w+ \+ j\]|0);"
+    r"|REAL \w+ = \w+_here\[block - group\];|\w+_kept\[block - group\] = \w+;|\})$"
+)
 
 
 def simd_loops(lines: list[str]) -> Iterator[tuple[int, int]]:
@@ -55,10 +59,15 @@ def indent(line: str) -> int:
 def test_loops_over_elements_are_vectors(cls: Optimizer, tmp_path: Path) -> None:
     source = tmp_path / "kernels.c"
     source.write_text(cls.c_source)
-    flags = [*BASE, "-march=x86-64-v4", "-fopenmp", "-DPARAM=f32", "-DGRAD=f32"]
+    flags = [*BASE, "-march=x86-64-v4", "-fopenmp"]
     report = ["-fopt-info-vec-optimized", "-o", str(tmp_path / "kernels.so"), str(source)]
-    done = subprocess.run([*COMPILER, *flags, *report], capture_output=True, text=True, check=True)
-    made = {int(n) for n in re.findall(r":(\d+):\d+: optimized: loop vectorized", done.stderr)}
+    made: set[int] = set()
+    for dtype, size in (("f32", 4), ("bf16", 2))[: 1 + ("#if PARAM_BYTES" in cls.c_source)]:
+        types = [f"-DPARAM={dtype}", f"-DGRAD={dtype}", f"-DPARAM_BYTES={size}"]
+        command = [*COMPILER, *flags, *types, *report]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        told = re.findall(r":(\d+):\d+: optimized: loop vectorized", done.stderr)
+        made.update(map(int, told))
     lines = cls.c_source.splitlines()
     loops = list(simd_loops(lines))
     assert loops

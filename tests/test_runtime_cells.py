@@ -7,11 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stepc
 from stepc.runtime.cells import count, length, shape
 from stepc.runtime.facts import Facts
 from stepc.runtime.forms import reduce, round_stochastic, spread
 from stepc.runtime.path import Level
 from stepc.runtime.random import hash32
+from stepc.runtime.target import use_target
 
 
 def fact(*form: int) -> Facts:
@@ -147,3 +149,22 @@ def test_rounding_bits_follow_the_definition() -> None:
         expected.append(((value & 0xFFFFFFFF) + chance) & 0xFFFF0000)
     found = round_stochastic(x, float(key), torch.bfloat16).flatten().view(torch.int32).tolist()
     assert [value & 0xFFFFFFFF for value in found] == expected
+
+
+@pytest.mark.parametrize("shape", [(130, 70), (3, 4100), (129, 4097), (1, 9000)])
+def test_columns_of_many_tiles(shape: tuple[int, int]) -> None:
+    """C cuts a sweep over columns into tiles; sums per column are those of the whole."""
+    ends: list[torch.Tensor] = []
+    for target in ("c", "torch"):
+        torch.manual_seed(0)
+        params = [torch.nn.Parameter(torch.randn(s, dtype=torch.float64)) for s in (shape, (7, 5))]
+        optimizer = stepc.Adafactor(params, lr=0.1)
+        with use_target(target):
+            for _ in range(2):
+                for param in params:
+                    param.grad = torch.randn_like(param)
+                optimizer.step()
+        ends.append(torch.cat([p.detach().flatten() for p in params]))
+        ends.append(optimizer.state[params[0]]["c"])
+    torch.testing.assert_close(ends[0], ends[2], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(ends[1], ends[3], rtol=1e-12, atol=1e-14)

@@ -17,6 +17,7 @@ lines through the borders between them say the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -104,15 +105,34 @@ def _encode_unsigned(decades: int, graph: Graph, x: Node) -> Node:
     return nearest_code(graph, _place(decades, True, graph, a, a))
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where numbers lie among the indices of a map: the least of `lines` (slope and offset), but
+    from `border` on the last one, on a line that begins there. `less`: what is taken off."""
+
+    lines: tuple[tuple[float, float], ...]
+    border: float
+    rise: float
+    top: float
+    less: float
+
+
+def places_of(decades: int, unsigned: bool) -> Places:
+    """The lines through the places of a map, decade by decade."""
+    lines, border = _inverses(decades, unsigned), _last_border(decades, unsigned)
+    rise = 2.5 * lines[-1][0]  # steeper than the last decade
+    top = 2 ** (decades + unsigned) - rise * border
+    return Places(tuple(lines), border, rise, top, 0.5 + unsigned)
+
+
 def _place(decades: int, unsigned: bool, graph: Graph, a: Node, x: Node) -> Node:
     """What rounds to the index nearest to a (less one without signs); the last one where x > 0."""
-    less = 0.5 + unsigned
-    rise = 2.5 * _inverses(decades, unsigned)[-1][0]  # steeper than the last decade
-    top = 2 ** (decades + unsigned) - rise * _last_border(decades, unsigned)
+    places = places_of(decades, unsigned)
+    rise, top, less = places.rise, places.top, places.less
     if decades < _MANY:
         place = _least(graph, a, _chords(decades, unsigned, less))
         return graph.node("max_number", place, line(graph, rise, x, top - less))
-    least = _least(graph, a, _inverses(decades, unsigned))
+    least = _least(graph, a, places.lines)
     begin = graph.node("binade", least)  # the decade's first index
     slow = 1 / (1 - _EARLY)
     steep = graph.node(

@@ -11,22 +11,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...dsl.levels import ROWS, Level
 from ..plan import Finish, Plan, Sweep
 from .body import Body, stream_of, sweep_body
 from .c_blocks import Blocks
-from .c_decoding import table_lines
+from .c_columns import columns
 from .c_finish import finish_lines
 from .c_loops import Loops, partial_name
 from .c_prelude import prelude
 from .c_streams import address_lines, constant, declare_pointer, declared, load, slot_at
-from .c_strips import strips
 from .c_sums import START
 from .expressions import expression
 from .render import render
 from .rounds import cell_size
-from .spelled import spelled_out
+from .spelled import for_blocks
 from .syntaxes import C
 
 TABLES = {
@@ -49,9 +49,9 @@ class CFunction:
 def c_function(plan: Plan, step: Sweep | Finish, name: str) -> CFunction:
     """The function of one step."""
     if isinstance(step, Sweep):
-        before, lines = _sweep(plan, spelled_out(plan, step))
-        return _function("c_sweep", name, _sweep_title(step), lines, "const ", before)
-    return _function("c_finish", name, _finish_title(step), finish_lines(plan, step), "")
+        parts = _sweep(plan, for_blocks(plan, step))
+        return _function("c_sweep", name, _sweep_title(step), "const ", **parts)
+    return _function("c_finish", name, _finish_title(step), "", lines=finish_lines(plan, step))
 
 
 def c_module(functions: Sequence[CFunction], title: str, *, values: int, partials: int) -> str:
@@ -65,19 +65,15 @@ def c_module(functions: Sequence[CFunction], title: str, *, values: int, partial
     )
 
 
-def _function(
-    template: str, name: str, title: str, lines: list[str], values: str, before: Sequence[str] = ()
-) -> CFunction:
-    """`before`: what stands before the loop over tasks."""
-    words = set(re.findall(r"\w+", "\n".join(lines)))
+def _function(template: str, name: str, title: str, values: str, **parts: list[Any]) -> CFunction:
+    """`parts`: the template's lines. `values`: `const ` where those tables are only read."""
+    words = set(re.findall(r"\w+", str(parts)))
     tables = tuple(table for table in TABLES if table in words)
     args = ", ".join(
         ["int64_t count"]
         + [(values if t in ("values", "totals") else "") + TABLES[t] for t in tables]
     )
-    text = render(
-        template, title=title, signature=f"void {name}({args})", lines=lines, before=before
-    )
+    text = render(template, title=title, signature=f"void {name}({args})", **parts)
     return CFunction(name, tables, text.rstrip("\n"))
 
 
@@ -97,8 +93,8 @@ def _sweep_title(sweep: Sweep) -> str:
     return f"One pass{over}: reads {reads}; writes {writes}" + (f"; sums {sums}" if sums else "")
 
 
-def _sweep(plan: Plan, sweep: Sweep) -> tuple[list[str], list[str]]:
-    """What is computed once for all tasks, and the lines of a task."""
+def _sweep(plan: Plan, sweep: Sweep) -> dict[str, list[Any]]:
+    """The loops over tasks, each its lines, and what is done once before and after them."""
     cell = sweep.cell or _segments(sweep)
     body = sweep_body(plan, sweep, C, cell=cell, early=True)
     written = {store.stream for store in sweep.stores}
@@ -108,19 +104,21 @@ def _sweep(plan: Plan, sweep: Sweep) -> tuple[list[str], list[str]]:
     lines += [*limits, *_leaves(plan, body)]
     scope = [body.names[n] for n in (*body.operands, *body.values, *body.loads)]
     lines += declared(body.prologue, body.names, C, "REAL", scope)
+    if cell is not None and cell.kind == "cols":
+        by_columns = columns(plan, sweep, body, cell, lines)
+        return {
+            "before": by_columns.before, "loops": by_columns.loops(), "after": by_columns.after
+        }  # fmt: skip
     loops = _loops(plan, sweep, body, cell)
     lines += _tasks(sweep, loops)
-    columns = ("tensor", "begin", "end")
-    task = ", ".join(f"{name} = tasks[3 * task + {k}]" for k, name in enumerate(columns))
-    found = loops.tables.values() if isinstance(loops, Blocks) else ()
-    tables = [line for decoding in found for line in table_lines(body, decoding)]
-    before = [*limits, *tables] if tables else []
-    return before, [f"const int64_t {task};", *address_lines(plan, lines), *lines]
+    names = ("tensor", "begin", "end")
+    task = ", ".join(f"{name} = tasks[3 * task + {k}]" for k, name in enumerate(names))
+    lines = [f"const int64_t {task};", *address_lines(plan, lines), *lines]
+    tables = loops.prepared() if isinstance(loops, Blocks) else []
+    return {"before": [*limits, *tables] if tables else [], "loops": [lines], "after": []}
 
 
 def _loops(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> Loops:
-    if cell is not None and cell.kind == "cols":
-        return strips(plan, sweep, body, cell)
     if cell is not None and cell_size(cell) is not None:
         return Blocks(plan, sweep, body, cell)
     return Loops(plan, sweep, body, cell)

@@ -1,17 +1,19 @@
 """Sweeps over blocks of a constant size, in C: what is read of a block is kept until it ends.
 
     for (int64_t block = begin; block < end; block++) {
+        uint8_t m_spare[256], *m_here = FULL(m_at + start, m_spare, left, 256);
         REAL m_ratio_kept[256];
-        look_up(m_ratio_kept, m_at + start, last - first, &m_ratio_table);     codes to numbers
+        look_up(m_ratio_kept, m_here, 256, &m_ratio_table);                    codes to numbers
         for (i ...) { ... m_kept[i - start] = m; }                             a round
         m_scale = ...                                                          values per block
-        for (i ...) m_at[i] = ...                                              a store by itself
+        for (i ...) m_here[i - start] = ...                                    a store by itself
+        if (left < 256) memcpy(m_at + start, m_here, ...);
 
-Codes: `c_kept_codes.py`. Stores that share nothing get a loop each, whose constants stay in
-registers.
+Codes: `c_kept_codes.py`, `c_encode.py`; whole blocks and partial ones: `c_pieces.py`. Stores that
+share nothing get a loop each, whose constants stay in registers.
 
-Blocks of fewer than 256 elements come several at once, so that their scales fill a vector too. What
-is one value per block between two loops is then an array.
+Short blocks come several at once, so that their scales fill a vector too. What is one value per
+block between two loops is then an array.
 """
 
 from __future__ import annotations
@@ -19,12 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...dsl.levels import Level
-from ..ir import Node, Store
+from ...dsl.levels import ELEMENT, Level
+from ..ir import Node, Store, Stream
 from .body import Line, Round, leaves_of
+from .c_decoding import table_lines
+from .c_encode import AT_ONCE, map_lines, zero_of
 from .c_kept_codes import KeptCodes
 from .c_loops import c_type
+from .c_pieces import name_of
 from .c_sums import indented
+
+_LONG = 256  # elements of a block, for all of which one cannot ask at a time
+_VECTOR = 4  # numbers of the shortest vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +64,37 @@ class Blocks(KeptCodes):
     """Writes the lines of one task, a range of blocks (or of elements: a flat sweep)."""
 
     def _cells(self, cell: Level) -> list[str]:
-        if self.several == 1:
+        if not self.whole:
             return super(Blocks, self)._cells(cell)
+        counter, several = ("group", self.several) if self.several > 1 else ("block", 1)
+        stop = f"SMALLER(group + {several}, end)" if several > 1 else "block + 1"
         lines = [
-            "const int64_t start = group * length;",
-            f"const int64_t stop = SMALLER(group + {self.several}, end);",
-            "const int64_t all = SMALLER(stop * length, numel);",
-            *self._together(),
+            f"const int64_t start = {counter} * {self.size}, stop = {stop};",
+            f"const int64_t all = SMALLER(stop * {self.size}, numel), left = all - start;",
+            *self.piece(),
+            *(self._together() if several > 1 else self._alone(counter)),
+            *self.put_back(),
         ]
-        head = f"for (int64_t group = begin; group < end; group += {self.several}) {{"
-        return [f"const int64_t length = {self.size};", head, *indented(lines), "}"]
+        step = f"{counter} += {several}" if several > 1 else f"{counter}++"
+        return [
+            f"for (int64_t {counter} = begin; {counter} < end; {step}) {{",
+            *indented(lines),
+            "}",
+        ]
+
+    def _alone(self, counter: str) -> list[str]:
+        return ["const int64_t first = start;", *self._cell_lines(counter)]
 
     def _cell(self, cell: Level, counter: str) -> list[str]:
-        lines = [*self.kept_arrays(), *self.read_codes("first", "last", str(self.size))]
+        return self._cell_lines(counter)
+
+    def _cell_lines(self, counter: str) -> list[str]:
+        lines = [*self.kept_arrays(), *self.read_codes()]
         lines += [self.load(node, counter) for node in self.body.cell_loads]
         lines += self.lets(self.body.cell_lines, self.body.cell_loads)
         for walk in self.body.rounds:
             lines += self._round(walk, "first", "last")
-        lines += self.write_codes("first", "last", str(self.size))
+        lines += self.write_codes()
         lines += [self.store(s, counter) for s in self.cell_stores]
         return lines + [s.into(s.name) for s in self.cell_sums]
 
@@ -98,13 +119,12 @@ class Blocks(KeptCodes):
             read.append([n for n in made if n in goals])
             made |= dict.fromkeys(part.made, k)
         crossing = dict.fromkeys(n for nodes in read for n in nodes)
-        count = f"(int)(stop - group) * {self.size}"
         text = list(dict.fromkeys(f"{c_type(n)} {self.kept(n)}[{self.several}];" for n in crossing))
-        text += [*self.kept_arrays(), *self.read_codes("start", "all", count)]
+        text += [*self.kept_arrays(), *self.read_codes()]
         for k, part in enumerate(parts):
             left = [f"{self._of_block(n)} = {self.names[n]};" for n in part.made if n in crossing]
             text += self._part(part, read[k], left, stores=k == last)
-        return text + self.write_codes("start", "all", count)
+        return text + self.write_codes()
 
     def _part(self, part: _Part, read: list[Node], left: list[str], *, stores: bool) -> list[str]:
         """A loop over the blocks that come together."""
@@ -112,8 +132,10 @@ class Blocks(KeptCodes):
         inner += [self.load(n, "block") for n in part.loads]
         inner += self.lets(part.lines, [*read, *part.loads])
         if part.walk is not None:
-            bounds = "first = block * length, last = SMALLER(first + length, numel)"
-            inner.append(f"const int64_t {bounds};")
+            inner.append(f"const int64_t first = block * {self.size};")
+            short = self.size < _LONG and not self._encoded(self.sweep.stores)
+            if short and part.walk is self.body.rounds[0]:
+                inner += self.ahead("first", self.size)
             inner += self._round(replace(part.walk, cell_lines=()), "first", "last")
         if stores:
             inner += [self.store(s, "block") for s in self.cell_stores]
@@ -121,12 +143,64 @@ class Blocks(KeptCodes):
         sums = [s.into(s.name) for s in self.cell_sums] if stores else []
         if not (inner or sums):
             return []
-        simd = [] if part.walk or sums else ["#pragma omp simd"]
-        head = "for (int64_t block = group; block < stop; block++) {"
+        few = self.several < _VECTOR or part.walk or sums
+        simd = [] if few else ["#pragma omp simd"]
+        last = "stop" if sums else f"group + {self.several}"
+        head = f"for (int64_t block = group; block < {last}; block++) {{"
         return [*simd, head, *indented(inner + sums), "}"]
 
+    def prepared(self) -> list[str]:
+        """What is made once per kernel: tables of what codes stand for, maps that make codes."""
+        lines = [line for table in self.tables.values() for line in table_lines(self.body, table)]
+        for store in self._encoded(self.sweep.stores):
+            lines += map_lines(store.value, self._map(store))
+        return lines
+
     def _round(self, walk: Round, begin: str, end: str) -> list[str]:
+        """A walk, and then the codes that `encode` makes of what it leaves."""
+        encoded = self._encoded(walk.stores)
+        codes = {store.value for store in encoded}
+        lines, calls, numbers = list[str](), list[str](), list[Store]()
+        for store in encoded:
+            (ratio,) = store.value.args
+            array, factor = self._kept_times(ratio, walk)
+            if not array:
+                numbers.append(
+                    Store(Stream(f"{store.stream.name}_numbers", ELEMENT, "real"), ratio)
+                )
+                array = self.array(numbers[-1].stream)
+                lines.append(f"REAL {array}[{self.length}];")
+            to, map = f"{self.array(store.stream)} + i - start", f"&{self._map(store)}"
+            numbers_at, zero = f"{array} + i - start", zero_of(store.value)
+            call = f"encode({to}, {numbers_at}, {factor}, {AT_ONCE}, {map}, {zero});"
+            next = [] if calls else self.ahead("i", AT_ONCE)
+            head = f"for (int64_t i = first; i < first + {self.size}; i += {AT_ONCE}) {{"
+            calls += [head, *indented([*next, call]), "}"]
+        others = tuple(store for store in walk.stores if store not in encoded)
+        left = tuple(line for line in walk.lines if line.node not in codes)
+        walk = replace(walk, stores=(*others, *numbers), lines=left)
+        return [*lines, *self._plain_round(walk, begin, end), *calls]
+
+    def _encoded(self, stores: Iterable[Store]) -> list[Store]:
+        return [store for store in stores if store.value.op == "dynamic_code"]
+
+    def _map(self, store: Store) -> str:
+        return f"{name_of(store.stream)}_map"
+
+    def _kept_times(self, ratio: Node, walk: Round) -> tuple[str, str]:
+        """If a ratio is a number that an earlier round kept, over a scale: its array, and what it
+        is multiplied by."""
+        kept = {n for other in self.body.rounds for n in other.kept}
+        for x, factor in (ratio.args, ratio.args[::-1]) if ratio.op == "mul" else ():
+            if x in kept and factor in self.names and factor.level == self.cell:
+                return self.kept(x), self.names[factor]
+        return "", "1"
+
+    def _plain_round(self, walk: Round, begin: str, end: str) -> list[str]:
+        constant = f"first + {self.size}"
         if walk.reductions or walk.partials:
+            if self.whole:
+                end = f"SMALLER({constant}, all)" if self._sums() else constant
             return super(Blocks, self)._round(walk, begin, end)
         lines: list[str] = []
         for stores in self._apart(walk):
@@ -137,10 +211,16 @@ class Blocks(KeptCodes):
                 lines=tuple(line for line in walk.lines if line.node in reached),
                 stores=stores,
             )
-            inside = not part.loads and all(self.in_array(s.stream) for s in stores)
-            stop = "first + length" if inside and self.several > 1 else end  # constant: no rest
-            lines += super(Blocks, self)._round(part, begin, stop)
+            lines += super(Blocks, self)._round(part, begin, constant if self.whole else end)
         return lines
+
+    def _sums(self) -> bool:
+        """Whether something is added up, so that no element may come twice."""
+        rounds = self.body.rounds
+        adds = any(
+            li.node.op != "max" and li.node.op != "min" for w in rounds for li in w.reductions
+        )
+        return adds or any(walk.partials for walk in rounds)
 
     def _apart(self, walk: Round) -> list[tuple[Store, ...]]:
         """The stores of a round: those together that share a computed value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .c_encode import ENCODE
 from .c_look_up import LOOK_UP
 
 
@@ -30,6 +31,35 @@ static inline float {name.upper()}_VALUE(int code)
 
 
 CODE_FUNCTIONS = {
+    "repeat_last": """\
+/* Values after the last of `count` ones, like that one, until there are `all`. */
+static __attribute__((noinline, cold)) void repeat_last(
+    void *values, int64_t count, int64_t all, int64_t size)
+{
+    char *next = (char *)values + count * size;
+    for (; count < all; count++, next += size)
+        memcpy(next, next - size, size);
+}""",
+    "repeated": """\
+static __attribute__((noinline, cold)) void *repeated(
+    void *spare, const void *at, int64_t count, int64_t all, int64_t size)
+{
+    memcpy(spare, at, count * size);
+    repeat_last(spare, count, all, size);
+    return spare;
+}""",
+    "FULL": """\
+/* `all` values: those at a place, or where fewer are left a copy that repeats the last one. */
+#define FULL(at, spare, count, all) \\
+    ((count) == (all) ? (void *)(at) : repeated(spare, at, count, all, sizeof *(at)))""",
+    "ahead": """\
+static inline void ahead(const void *at, int bytes) /* that memory will be read soon */
+{
+#ifdef __GNUC__
+    for (int k = 0; k < bytes; k += 64)
+        __builtin_prefetch((const char *)at + k);
+#endif
+}""",
     "HALF_BYTE": """\
 #define HALF_BYTE(at, i, plane) \\
     ((at)[(i) / (2 * plane) * plane + (i) % plane] >> ((i) / plane % 2 ? 0 : 4) & 15)""",
@@ -67,6 +97,7 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
     memcpy(&x, &bits, sizeof x);
     return x;
 }""",
+    "encode": ENCODE,
     "HALF_ULP": """\
 /* Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1. */
 #define half_ulp_f32(x) 1

@@ -1,9 +1,9 @@
 """Codes in C, as loops over numbers want them: looked up, or as ints, in arrays for a block.
 
     int m_code_kept[256];
-    for (i ...) m_code_kept[i - start] = m_at[i];
+    for (i ...) m_code_kept[i - start] = m_here[i - start];
     ... loops over elements read m_code_kept[i - start], write m_written_kept[i - start] ...
-    for (i ...) m_at[i] = (uint8_t)m_written_kept[i - start];
+    for (i ...) m_here[i - start] = (uint8_t)m_written_kept[i - start];
 
 A vector of bytes has four times as many elements as one of numbers, and a loop over both would take
 so many at a time, more than there are registers for. So codes are widened, looked up
@@ -19,19 +19,15 @@ from ..ir import CODES, Node, Store, Stream
 from . import c_packed
 from .body import Line, stream_of
 from .c_decoding import Decoding, decodings
-from .c_loops import Loops, c_type
+from .c_loops import c_type
+from .c_pieces import Pieces, name_of
 from .c_streams import constant, ctype, pointer
 from .expressions import expression
-from .names import identifier
-from .rounds import cell_size
 from .syntaxes import C
-
-_LONG = 256  # elements of a block that is walked by itself
-_TOGETHER = 512  # elements of the blocks that come at once
 
 
 @dataclass(slots=True)
-class KeptCodes(Loops):
+class KeptCodes(Pieces):
     """Loops over blocks of a constant size, and what is kept while they last."""
 
     tables: dict[Node, Decoding] = field(init=False)
@@ -39,26 +35,7 @@ class KeptCodes(Loops):
     def __post_init__(self) -> None:
         self.tables = decodings(self.plan, self.body, self._codes())
 
-    @property
-    def size(self) -> int:
-        size = cell_size(self.cell) if self.cell is not None else None
-        assert size is not None
-        return size
-
-    @property
-    def several(self) -> int:
-        """How many blocks come at once."""
-        short = self.sweep.cell is not None and self.size < _LONG
-        return _TOGETHER // self.size if short else 1
-
     # ------------------------------------------------------------ values kept in arrays
-
-    def kept(self, node: Node) -> str:
-        return f"{self.names[node]}_kept"
-
-    @property
-    def length(self) -> int:
-        return self.size * self.several
 
     def kept_arrays(self) -> list[str]:
         tabled = {decoding.value for decoding in self.tables.values()}
@@ -82,51 +59,63 @@ class KeptCodes(Loops):
         stored = any(s.stream == stream for stores in mixed for s in stores)
         return self.several == 1 and stream.dtype != "uint4" and not stored
 
-    def in_array(self, stream: Stream) -> bool:
-        """Whether new codes go to an array first, and more of them than there are do no harm."""
-        return self._held(stream) and not self._direct(stream) and stream.dtype != "uint4"
-
-    def read_codes(self, first: str, last: str, count: str) -> list[str]:
+    def read_codes(self) -> list[str]:
         """All codes, looked up or as ints."""
         lines: list[str] = []
+        count = str(self.length) if self.whole else "last - start"
         for node in self._codes():
             stream = stream_of(self.plan, node)
-            at, codes = f"{pointer(stream)}[i]", f"{pointer(stream)} + start"
+            at = f"{self.array(stream)}[{self.index(stream, 'i')}]"
+            codes = self.array(stream) if self.whole else f"{pointer(stream)} + start"
             if stream.dtype == "uint4":
-                codes = f"{_name(stream)}_codes_kept"
+                codes = f"{name_of(stream)}_codes_kept"
                 at = f"{codes}[i - start]"
                 lines.append(f"uint8_t {codes}[{self.length}];")
-                lines.append(c_packed.unpacked(stream, codes, count))
+                lines += self._unpacked(stream, codes)
             if node in self.tables:
                 table = self.tables[node]
                 lines.append(f"REAL {table.name}_kept[{self.length}];")
-                looked = f"{table.name}_kept, {codes}, {last} - start, &{table.table}"
-                lines.append(f"look_up({looked});")
+                lines.append(f"look_up({table.name}_kept, {codes}, {count}, &{table.table});")
             else:
                 lines.append(f"int {self.kept(node)}[{self.length}];")
-                lines += _over(first, last, f"{self.kept(node)}[i - start] = {at};")
-        stored = [s.stream for walk in self.body.rounds for s in walk.stores]
-        for stream in stored:
-            if self._held(stream) and not self._direct(stream):
-                zero = (
-                    " = {0}" if stream.dtype == "uint4" else ""
-                )  # for a last block's empty places
-                lines.append(f"int {_name(stream)}_written_kept[{self.length}]{zero};")
+                lines += self._over(f"{self.kept(node)}[i - start] = {at};")
+        for stream in self._written():
+            lines.append(f"int {name_of(stream)}_written_kept[{self.length}];")
         return lines
 
-    def write_codes(self, first: str, last: str, count: str) -> list[str]:
-        """What loops over numbers have left of new codes."""
+    def _unpacked(self, stream: Stream, codes: str) -> list[str]:
+        """A last block's empty places get what is before them, as in other streams."""
+        at = self.array(stream) if self.whole else f"{pointer(stream)} + start / 2"
+        lines = [c_packed.unpacked(stream, at, codes, self.length)]
+        if self.whole:
+            head = f"if (left < {self.length})"
+            lines += [head, f"    repeat_last({codes}, left, {self.length}, 1);"]
+        return lines
+
+    def _written(self) -> list[Stream]:
+        """The codes that loops leave in arrays."""
+        stored = [s.stream for walk in self.body.rounds for s in walk.stores]
+        encoded = [s.stream for s in self.sweep.stores if s.value.op == "dynamic_code"]
+        return [s for s in stored if self._held(s) and not self._direct(s) and s not in encoded]
+
+    def write_codes(self) -> list[str]:
+        """What loops over numbers have left of new codes; 0 in a last block's empty places."""
         lines: list[str] = []
-        for stream in (s.stream for walk in self.body.rounds for s in walk.stores):
-            array = f"{_name(stream)}_written_kept"
-            if not self._held(stream) or self._direct(stream):
-                continue
+        for stream in self._written():
+            array, at = f"{name_of(stream)}_written_kept", self.array(stream)
             if stream.dtype == "uint4":
-                lines.append(c_packed.packed(stream, array, count))
+                rest = f"({self.length} - left) * sizeof *{array}"
+                lines += [f"if (left < {self.length})", f"    memset({array} + left, 0, {rest});"]
+                lines.append(c_packed.packed(stream, at, array, self.length))
             else:
                 value = f"({ctype(stream)}){array}[i - start]"
-                lines += _over(first, last, f"{pointer(stream)}[i] = {value};")
+                lines += self._over(f"{at}[{self.index(stream, 'i')}] = {value};")
         return lines
+
+    def _over(self, statement: str) -> list[str]:
+        first, last = ("start", f"start + {self.length}") if self.whole else ("first", "last")
+        head = f"for (int64_t i = {first}; i < {last}; i++)"
+        return ["#pragma omp simd", head, f"    {statement}"]
 
     # ------------------------------------------------------------ single statements
 
@@ -149,13 +138,4 @@ class KeptCodes(Loops):
         if not self._held(written.stream) or self._direct(written.stream):
             return super(KeptCodes, self).store(written, at)
         value = f"(int)({expression(written.value, self.names, C)})"
-        return f"{_name(written.stream)}_written_kept[{at} - start] = {value};"
-
-
-def _name(stream: Stream) -> str:
-    return identifier(stream.name.replace(".", "_"))
-
-
-def _over(first: str, last: str, statement: str) -> list[str]:
-    head = f"for (int64_t i = {first}; i < {last}; i++)"
-    return ["#pragma omp simd", head, f"    {statement}"]
+        return f"{name_of(written.stream)}_written_kept[{at} - start] = {value};"

@@ -11,7 +11,7 @@ typedef struct {
     REAL value[256];
     uint8_t planes[4][256] __attribute__((aligned(64)));
 } Table;
-static inline void finish_table(Table *table)
+static __attribute__((noinline)) void finish_table(Table *table)
 {
     for (int plane = 0; plane < 4; plane++)
         for (int code = 0; code < 256; code++)

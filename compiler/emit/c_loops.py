@@ -6,7 +6,7 @@
 
 A tile of a matrix is walked row by row. Loops that sum go over pieces of `TILE` elements in REAL,
 whose sums are added in double: a fixed order whatever the number of threads. Columns, which are not
-consecutive: `c_strips.py`.
+consecutive: `c_columns.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from ..ir import CODES, Node, Store, Stream
 from ..plan import Partial, Plan, Sweep
 from . import c_packed
 from .body import Body, Line, Round, stream_of
-from .c_streams import across, constant, declared, length_of, load, size, store, tile_at
+from .c_streams import (
+    across,
+    constant,
+    declared,
+    length_of,
+    load,
+    pointer,
+    size,
+    store,
+    tile_at,
+)
 from .c_sums import START, Sum, indented, vector_loop
 from .expressions import expression, is_integer
 from .rounds import cell_size
@@ -169,13 +179,17 @@ class Loops:
         if stream.dtype == "uint4":
             value = c_packed.code(stream, at)
         else:
-            value = load(stream, self.index(stream, at))
+            value = load(stream, self.index(stream, at), self.array(stream))
         kind = "int" if stream.dtype in CODES else "REAL"
         return f"{constant(name, self.names)}{kind} {name} = {value};"
 
     def store(self, written: Store, at: str) -> str:
-        value = expression(written.value, self.names, C)
-        return store(written.stream, self.index(written.stream, at), value)
+        stream, value = written.stream, expression(written.value, self.names, C)
+        return store(stream, self.index(stream, at), value, self.array(stream))
+
+    def array(self, stream: Stream) -> str:
+        """What `index` counts in."""
+        return pointer(stream)
 
     def index(self, stream: Stream, at: str) -> str:
         """Where the value of `stream` for the element (or cell) `at` lies."""

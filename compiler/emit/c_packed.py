@@ -1,9 +1,9 @@
 """States of 4 bits in C: two codes to a byte.
 
     uint8_t m_codes_kept[128];                                 a block's codes, one to a byte
-    unpack(m_codes_kept, m_at + start / 2, 128, 64);
+    unpack(m_codes_kept, m_here, 128, 64);
     ...
-    pack(m_at + start / 2, 128, 64, m_written_kept);
+    pack(m_here, 128, 64, m_written_kept);
 
 Only a sweep over a state's own blocks does so (`c_blocks.py`), and only that may write it; others
 read single codes by `HALF_BYTE`.
@@ -26,11 +26,11 @@ def code(stream: Stream, at: str) -> str:
     return f"HALF_BYTE({pointer(stream)}, {at}, {stream.plane})"
 
 
-def unpacked(stream: Stream, array: str, count: str) -> str:
-    """The statement that reads `count` codes from `start` on."""
-    return f"unpack({array}, {pointer(stream)} + start / 2, {count}, {stream.plane});"
+def unpacked(stream: Stream, at: str, array: str, count: int) -> str:
+    """The statement that reads `count` codes."""
+    return f"unpack({array}, {at}, {count}, {stream.plane});"
 
 
-def packed(stream: Stream, array: str, count: str) -> str:
+def packed(stream: Stream, at: str, array: str, count: int) -> str:
     """The statement that writes them."""
-    return f"pack({pointer(stream)} + start / 2, {count}, {stream.plane}, {array});"
+    return f"pack({at}, {count}, {stream.plane}, {array});"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from .c_affine import AFFINE_FUNCTIONS
 from .c_codes import CODE_FUNCTIONS
 from .c_math import FLOAT32_FUNCTIONS
 
@@ -66,6 +67,8 @@ _LIBM = {
 }  # fmt: skip
 
 _CHOICE = {
+    "malloc": "void *malloc(size_t size);",  # not all of stdlib.h: a spec may be called Random
+    "free": "void free(void *memory);",
     "WORD": """\
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
@@ -192,7 +195,7 @@ def _definitions() -> dict[str, str]:
     for name, text in _OWN.items():
         found[name.upper()] = "static inline " + _in_case(text, "REAL", lower=False)
         found[name] = "static inline " + _in_case(text, "double", lower=True)
-    return found | _CONVERSIONS | CODE_FUNCTIONS
+    return found | _CONVERSIONS | CODE_FUNCTIONS | AFFINE_FUNCTIONS
 
 
 def _in_case(text: str, real: str, *, lower: bool) -> str:

@@ -42,13 +42,13 @@ def declare_pointer(plan: Plan, stream: Stream, written: bool) -> str:
     return f"{kind}restrict {pointer(stream)} = ({kind})address[{column}];"
 
 
-def load(stream: Stream, index: str) -> str:
-    """One value as a number of type REAL."""
-    element = f"{pointer(stream)}[{index}]"
+def load(stream: Stream, index: str, array: str = "") -> str:
+    """One value as a number of type REAL; `array`: where the stream is, if not at its pointer."""
+    element = f"{array or pointer(stream)}[{index}]"
     return f"LOAD({ctype(stream)}, {element})" if stream.dtype in _CONVERTED else element
 
 
-def store(stream: Stream, index: str, value: str) -> str:
+def store(stream: Stream, index: str, value: str, array: str = "") -> str:
     """The statement that writes one value."""
     match stream.dtype:
         case dtype if dtype in _CONVERTED:
@@ -57,7 +57,7 @@ def store(stream: Stream, index: str, value: str) -> str:
             value = f"({ctype(stream)})(int32_t)({value})"
         case _:
             pass
-    return f"{pointer(stream)}[{index}] = {value};"
+    return f"{array or pointer(stream)}[{index}] = {value};"
 
 
 def size(plan: Plan, expr: Expr) -> str:

@@ -12,17 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
+from ..rounding import NARROW
 
 _PLACEHOLDER = "kernel_name"
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One named step of a module; `plan` is the first path that runs it."""
+    """One named step of a module; `plan` is the first path that runs it. `narrow`: whether all
+    that do are for 16-bit parameters only, or for wider ones only."""
 
     name: str
     plan: Plan
     step: PlanStep
+    narrow: bool | None = None
 
 
 @dataclass(slots=True)
@@ -40,14 +43,18 @@ class Kernels:
             for number, step in enumerate(plan.steps):
                 text = self.emit(plan, replace(step, name=_PLACEHOLDER))
                 self._of_step[place, number] = text
-                self.by_text.setdefault(text, Kernel("", plan, step))
+                narrow = dict(plan.program.decisions).get(NARROW)
+                known = self.by_text.setdefault(text, Kernel("", plan, step, narrow))
+                if known.narrow != narrow:
+                    self.by_text[text] = replace(known, narrow=None)
         stem = snake(self.optimizer)
         for kind, word in ((Sweep, ""), (Finish, "_finish"), (MatrixStep, "_matrix")):
             texts = [t for t, kernel in self.by_text.items() if type(kernel.step) is kind]
             for number, text in enumerate(texts, 1):
                 kernel = self.by_text[text]
                 name = f"{stem}{word}" + (f"_{number}" if len(texts) > 1 else "")
-                self.by_text[text] = Kernel(name, kernel.plan, replace(kernel.step, name=name))
+                step = replace(kernel.step, name=name)
+                self.by_text[text] = replace(kernel, name=name, step=step)
 
     def of(self, place: int, number: int) -> Kernel:
         """The kernel that runs step `number` of the plan at `place`."""

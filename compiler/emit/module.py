@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ...dsl.model import Model
 from ..ir import Program, Tree, leaves
@@ -22,7 +23,7 @@ from .constructor import class_doc, constructor, derived_defaults, hyper_literal
 from .device import FixedOnHostError, device_method
 from .emitted import Emitted, emitted
 from .host import Leaf, host_method, role_function
-from .kernels import Kernels
+from .kernels import Kernel, Kernels
 from .layout import WIDTH, assignment, lines, tuple_of
 from .paths import path_literal
 from .python import quoted
@@ -60,7 +61,7 @@ def module(model: Model, tree: Tree, plans: tuple[Plan, ...]) -> str:
     def leaf(program: Program) -> Leaf:
         return number[id(program)]
 
-    functions = [e.c for e in made.values() if e.c is not None]
+    functions = [_built(kernel, c) for kernel in kernels.all if (c := made[kernel.name].c)]
     coded = coded_states(model.name, tree)
     forms = [*(e.torch for e in made.values()), *coded.functions]
     hypers, host = hyper_literals(model, tree), host_method(model, tree, leaf)
@@ -181,6 +182,14 @@ def _triton(made: dict[str, Emitted]) -> Iterator[str]:
     for e in made.values():
         if e.triton is not None:
             yield from ("", "", *e.triton.text.splitlines())
+
+
+def _built(kernel: Kernel, function: CFunction) -> CFunction:
+    """A function left out of what is built for dtypes that never need it."""
+    if kernel.narrow is None:
+        return function
+    test = "==" if kernel.narrow else "!="
+    return replace(function, text=f"#if PARAM_BYTES {test} 2\n{function.text}\n#endif")
 
 
 def _c(model: Model, functions: list[CFunction], values: int, partials: int) -> Iterator[str]:

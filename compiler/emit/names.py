@@ -27,7 +27,8 @@ _LIBRARY = """
 sqrt exp exp2 log log2 fabs floor ceil rint tanh sin cos tan atan erf cbrt atan2 pow rsqrt sign
 sign_bit sigmoid softplus maximum minimum clamp mod modulo power round_even round_stochastic spread
 round_by_chance base reduce sum min max abs range byte binade half_ulp copysign e4m3_code e4m3_value
-e5m2_code e5m2_value dynamic_code dynamic_value inverse
+e5m2_code e5m2_value dynamic_code dynamic_value inverse affine_product affine_quotient affine_root
+malloc free memset
 in_half_ulps look_up place_of quotient finish_table look_up_most look_up_bytes weave_bytes
 weave_pairs Table Bytes Signs Pairs Fours
 """.split()
@@ -38,6 +39,7 @@ address block i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start
 lines column columns here group whole place numbers streams pieces piece results larger smaller
 lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2 size_3 size_4
 size_5 tile_top tile_left tile_bottom tile_right tile_width tiles_across first bytes_at begun
+place strips down at tiles_down
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
 # Ends of the names that targets make for themselves: pointers, sums as they grow, values kept.

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from ...dsl.levels import ELEMENT
 from ..codecs import plain
-from ..ir import CODES, Graph, Node, Store
+from ..ir import CODES, Graph, Node, Store, ordered
 from ..plan import Finish, MatrixStep, Plan, Sweep
 from ..tables import step_roots
+from .c_encode import is_quick
 
 _Step = TypeVar("_Step", bound=Sweep | Finish | MatrixStep)
 
@@ -19,6 +20,56 @@ _Step = TypeVar("_Step", bound=Sweep | Finish | MatrixStep)
 def spelled_out(plan: Plan, step: _Step) -> _Step:
     """The step with every map of a code as arithmetic."""
     return _rewritten(plan, step, plain)
+
+
+def for_blocks(plan: Plan, step: Sweep) -> Sweep:
+    """The step of a C sweep: codes may be made by `encode` (`c_encode.py`); and a value whose root
+    is stored, and one by a factor taken too, has one root taken.
+
+    sqrt(max(v, 0)), sqrt(c * v)     ->     0 if v < 0 else sqrt(v), sqrt(c) * sqrt(v)
+    """
+    quick = {store.value for store in step.stores if is_quick(store, step.cell)}
+    maps = {node for node in ordered(step_roots(step)) if node.op == "dynamic_code"}
+    step = _rewritten(plan, step, _but_codes if quick == maps else plain)
+    roots = {node.args[0] for node in ordered(step_roots(step)) if node.op == "sqrt"}
+    stored, factored = map(_not_below_zero, roots), map(_factored, roots)
+    shared = {x for x in stored if x is not None} & {pair[1] for pair in factored if pair}
+    return _rewritten(plan, step, partial(_one_root, shared)) if shared else step
+
+
+def _one_root(shared: set[Node], graph: Graph, node: Node) -> Node:
+    if node.op != "sqrt":
+        return node
+    (arg,) = node.args
+    match _factored(arg), _not_below_zero(arg):
+        case (factor, x), _ if x in shared:
+            return graph.node("mul", graph.node("sqrt", factor), graph.node("sqrt", x))
+        case _, Node() as x if x in shared:
+            below = graph.node("lt", x, graph.const(0))
+            return graph.node("where", below, graph.const(0), graph.node("sqrt", x))
+        case _:
+            return node
+
+
+def _not_below_zero(node: Node) -> Node | None:
+    """x of max(x, 0)."""
+    if node.op != "maximum" or node.level != ELEMENT:
+        return None
+    x, bound = node.args if node.args[1].op == "const" else node.args[::-1]
+    return x if bound.op == "const" and bound.attr == 0 else None
+
+
+def _factored(node: Node) -> tuple[Node, Node] | None:
+    """(c, x) of c * x, where c is one number per tensor."""
+    if node.op == "mul" and node.level == ELEMENT:
+        for factor, x in (node.args, node.args[::-1]):
+            if factor.level.is_coarse and factor.op != "const":
+                return factor, x
+    return None
+
+
+def _but_codes(graph: Graph, node: Node) -> Node:
+    return node if node.op == "dynamic_code" else plain(graph, node)
 
 
 def for_one_warp(plan: Plan, step: _Step) -> _Step:

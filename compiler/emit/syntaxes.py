@@ -42,11 +42,13 @@ TRITON_CODES = frozenset(
     {"copysign", "byte", "half_ulp", "in_half_ulps", "inverse", "quotient", "dynamic_code",
      "dynamic_value", *CODE_FUNCTIONS}
 )  # fmt: skip
+TRITON_AFFINE = frozenset({"affine_product", "affine_quotient", "affine_root"})
 TRITON_PACKED = frozenset(
     {"load_packed", "store_packed", "load_halves", "store_halves", "load_planes", "store_planes",
      "largest_along", "least_along"}
 )  # fmt: skip
 TRITON_PLACES = {
+    "affine": TRITON_AFFINE,
     "codes": TRITON_CODES,
     "elementary": TRITON_FUNCTIONS,
     "packed": TRITON_PACKED,
@@ -113,6 +115,9 @@ def _c_spell(node: Node) -> str:
             return f"{node.op}:{node.attr}"
         case "maximum" | "minimum" if node.args[1].op == "const":
             return f"{node.op}:number"
+        case "affine_product" | "affine_quotient":
+            shared = [k for k, arg in enumerate(node.args) if arg.level.is_coarse]
+            return f"{node.op}:{shared[-1]}" if shared else node.op
         case _:
             return node.op
 
@@ -146,6 +151,13 @@ C = Syntax(
         "inverse": Form("R(1) / {0}", MUL, (MUL + 1,)),
         **{f"byte:{zero}": call_form("BYTE", 1, str(zero)) for zero in ZERO_CODES},
         "copysign": call_form("COPYSIGN", 2),
+        "dynamic_code": Form("{0}", LOOSE, (LOOSE,)),  # a number: `encode` makes its code
+        **{op: call_form(op.upper(), 2) for op in ("affine_product", "affine_quotient")},
+        "affine_product:0": Form("AFFINE_SCALED({1}, {0})", ATOM, (LOOSE, LOOSE)),
+        "affine_product:1": call_form("AFFINE_SCALED", 2),
+        "affine_quotient:0": call_form("AFFINE_QUOTIENT", 2),
+        "affine_quotient:1": call_form("AFFINE_DIVIDED", 2),
+        "affine_root": call_form("AFFINE_ROOT"),
         "clamp": call_form("CLAMP", 3),
         "max_number": call_form("MAX_NUMBER", 2),
         "min_number": call_form("MIN_NUMBER", 2),
@@ -247,7 +259,8 @@ TRITON = Syntax(
         "round_stochastic": call_form("round_by_chance", 2, "index", "base", "PARAM"),
         "round": call_form("round_even"),
         **{op: call_form(op) for op in ("sign", "tanh", "softplus", "tan", "atan", "cbrt")},
-        "atan2": call_form("atan2", 2),
+        **{op: call_form(op, 2) for op in ("atan2", "affine_product", "affine_quotient")},
+        "affine_root": call_form("affine_root"),
         "mod": call_form("modulo", 2),
         "pow": call_form("power", 2),
     },

@@ -35,6 +35,9 @@ from .torch_syntax import TORCH
 _COMPACT = frozenset({"heads", "chunks", "tiles"})
 _REDUCE = {"sum": "sum", "max": "amax", "min": "amin"}
 _FUNCTIONS = (
+    "affine_product_of",
+    "affine_quotient_of",
+    "affine_root_of",
     "argmax",
     "argmin",
     "binade_of",

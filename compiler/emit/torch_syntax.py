@@ -146,6 +146,8 @@ TORCH = Syntax(
         },
         "atan2": call_form("torch.atan2", 2),
         **_beside_a_number("atan2"),
+        **{op: call_form(f"{op}_of", 2) for op in ("affine_product", "affine_quotient")},
+        "affine_root": call_form("affine_root_of"),
         "mod": call_form("torch.remainder", 2),
         "pow": call_form("torch.pow", 2),
         "matmul": infix("@", MUL),

@@ -10,6 +10,9 @@ Later rounds load a cell again, from the cache. A cell of a small constant lengt
 quantized state) is one tile: loaded once, kept in registers, and with one warp to a cell the
 reductions need no shared memory. Columns are strided: see `triton_columns.py`; tiles of a matrix
 are in `triton_matrix_tiles.py`.
+
+Totals of the tensor hold registers through all cells. Beside them, what is the same for every cell
+is not kept but made anew in each (`disable_licm`): ptxas would spill it.
 """
 
 from __future__ import annotations
@@ -129,9 +132,10 @@ def _long(plan: Plan, sweep: Sweep, name: str, doc: str, values: int, partials: 
         ),
     )
     inner, tiles = whole_cell(frame, sweep, walk, totals)
+    cells = "tl.range(begin, end, disable_licm=True)" if totals else "range(begin, end)"
     body = [
         *open_task(frame, totals),
-        "for cell in range(begin, end):",
+        f"for cell in {cells}:",
         *indented(
             [
                 "first = cell * length",
