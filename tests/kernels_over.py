@@ -95,7 +95,7 @@ OVER: dict[str, dict[str, dict[str, float]]] = {
         "classp_3": {"instructions": 95.5},
         "fadam_5": {"instructions": 63.0},
         "lionk_4": {"instructions": 42.0},
-        "piecewise_affine_adamw": {"instructions": 344.8, "registers": 155, "special": 16.0},
+        "piecewise_affine_adamw": {"instructions": 183.0, "registers": 91},
         "ranger21_12": {"instructions": 75.6},
         "ranger21_20": {"instructions": 75.6},
         "ranger21_24": {"instructions": 75.6},

@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from stepc.compiler.emit.c import CFunction, c_function, c_module
+from stepc.compiler.emit.c_columns import TILE_COLS, TILE_ROWS
 from stepc.compiler.ir import Node, Program, Stream, ordered
 from stepc.compiler.plan import Finish, Plan, Sweep
 from stepc.compiler.text import show_host
 from stepc.dsl.levels import Level
-from stepc.dsl.model import Const, Expr, Read
+from stepc.dsl.model import Const, Expr, Read, constant
+from stepc.dsl.source import NOWHERE
 
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 FACTS = ("numel", "rows", "cols")
+TILE = Level("tiles", tuple(constant(size, NOWHERE) for size in (TILE_ROWS, TILE_COLS)))
 DTYPES = {"f32": np.float32, "f64": np.float64, "bf16": np.uint16, "f16": np.float16}
 
 
@@ -244,7 +247,9 @@ def run_c(
     tables = _tables(plan, tensors, hypers)
     for step, function in zip(plan.steps, functions, strict=True):
         if isinstance(step, Sweep):
-            tables["tasks"], tables["spans"] = tasks_of(step, tensors, hypers, task_size)
+            by_columns = step.cell is not None and step.cell.kind == "cols"
+            cut = (TILE, 1) if by_columns else (step.cell, task_size)
+            tables["tasks"], tables["spans"] = tasks_of(cut[0], tensors, hypers, cut[1])
             width = max(len(s.partials) for s in plan.sweeps)
             if step.partials:
                 tables["partials"] = np.full((len(tables["tasks"]), width), np.nan)
@@ -277,7 +282,11 @@ def _tables(
 
 
 def tasks_of(
-    sweep: Sweep, tensors: list[Tensor], hypers: Mapping[str, float], size: int, multiple: int = 1
+    cell: Level | None,
+    tensors: list[Tensor],
+    hypers: Mapping[str, float],
+    size: int,
+    multiple: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pieces of about `size` elements, of whole cells and a `multiple` of them: (tensor, from, to)
     each; and for each tensor the first of its pieces and how many there are."""
@@ -285,8 +294,8 @@ def tasks_of(
     spans: list[tuple[int, int]] = []
     for row, tensor in enumerate(tensors):
         count, length = tensor.numel, 1
-        if sweep.cell is not None:
-            count, length = cell_shape(sweep.cell, tensor, hypers)
+        if cell is not None:
+            count, length = cell_shape(cell, tensor, hypers)
         each = -(-max(1, size // length) // multiple) * multiple
         first = len(tasks)
         tasks += [(row, b, min(b + each, count)) for b in range(0, count, each)]

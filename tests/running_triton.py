@@ -112,7 +112,7 @@ def run_triton(plan: Plan, tensors: list[Tensor], hypers: Mapping[str, float]) -
     for step, text in zip(plan.steps, kernels, strict=True):
         if isinstance(step, Sweep):
             columns = step.cell is not None and step.cell.kind == "cols"
-            tasks, spans = tasks_of(step, tensors, hypers, TASK, 16 if columns else 1)
+            tasks, spans = tasks_of(step.cell, tensors, hypers, TASK, 16 if columns else 1)
             tables |= {"tasks": torch.from_numpy(tasks), "spans": torch.from_numpy(spans)}
             if width:
                 tables["partials"] = torch.full((len(tasks), width), np.nan, dtype=torch.float64)

@@ -32,7 +32,10 @@ GRADS = np.array([[0.3, -1.2, 0.9], [-0.05, 0.5, 2.5]])
 START = np.array([[1.0, 2.0, -3.0], [0.5, 0.0, 7.0]])
 
 # What is made by passes, or takes more than numbers: tested where those are.
-_ELSEWHERE = {"copysign", "in_half_ulps", "max_number", "min_number", "matmul", "round_stochastic"}
+_ELSEWHERE = {
+    "affine_product", "affine_quotient", "copysign", "in_half_ulps", "max_number", "min_number",
+    "matmul", "round_stochastic",
+}  # fmt: skip
 
 
 def cases() -> dict[str, tuple[str, str]]:
