@@ -37,8 +37,11 @@ static __attribute__((noinline, cold)) void repeat_last(
     void *values, int64_t count, int64_t all, int64_t size)
 {
     char *next = (char *)values + count * size;
-    for (; count < all; count++, next += size)
+    const int64_t bytes = (all - count) * size;
+    if (bytes > 0)
         memcpy(next, next - size, size);
+    for (int64_t made = size; made < bytes; made *= 2) /* twice as many each time */
+        memcpy(next + made, next, SMALLER(made, bytes - made));
 }""",
     "repeated": """\
 static __attribute__((noinline, cold)) void *repeated(
