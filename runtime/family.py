@@ -30,7 +30,7 @@ Step = Sweep | Finish | Matrix
 # Elements per task on a CPU: small enough to share one tensor of a million fairly among many
 # threads, large enough that a task (half a megabyte of traffic) hides its own bookkeeping.
 _C_TASK = 16384
-_C_COLUMNS = ("tiles", 64, 4096)  # as the C functions expect it (compiler/emit/c_columns.py)
+C_COLUMNS = ("tiles", 64, 4096)  # as the C functions expect it (compiler/emit/c_columns.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Family:
         if self.target != "c":
             return bucket.tasks(self.kept, sweep.cell, task_size(sweep))
         if sweep.cell == "cols":  # read as memory lies, not column by column: a tile per task
-            return bucket.tasks(self.kept, _C_COLUMNS, 1)
+            return bucket.tasks(self.kept, C_COLUMNS, 1)
         return bucket.tasks(self.kept, sweep.cell, _C_TASK)
 
     def complete(self, parts: Parts) -> None:

@@ -144,9 +144,13 @@ def unpack(packed: Tensor, block: int, plane: int) -> Tensor:
 
 def binade_of(x: Tensor) -> Tensor:
     """The greatest power of two not above x > 0."""
-    whole = torch.int64 if x.dtype is torch.float64 else torch.int32
     mask = 0x7FF0000000000000 if x.dtype is torch.float64 else 0x7F800000
-    return (x.view(whole) & mask).view(x.dtype)
+    return (x.view(_whole(x)) & mask).view(x.dtype)
+
+
+def _whole(like: Tensor) -> torch.dtype:
+    """Integers as wide as float32 or float64."""
+    return torch.int64 if like.dtype is torch.float64 else torch.int32
 
 
 # ---------------------------------------------------------------- piecewise affine arithmetic
@@ -176,8 +180,7 @@ def affine_root_of(x: Tensor) -> Tensor:
 
 def _size(x: Tensor | float, like: Tensor) -> Tensor:
     """The bits of |x| as an integer."""
-    whole = torch.int64 if like.dtype is torch.float64 else torch.int32
-    return torch.as_tensor(x, dtype=like.dtype, device=like.device).abs().view(whole).long()
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device).abs().view(_whole(like)).long()
 
 
 def _one(like: Tensor) -> int:
@@ -191,8 +194,7 @@ def _usual_or(sizes: tuple[Tensor, ...], exact: Tensor) -> Tensor:
     usual = torch.ones_like(exact, dtype=torch.bool)
     for size in sizes:
         usual = usual & (least <= size) & (size < end)
-    whole = torch.int64 if exact.dtype is torch.float64 else torch.int32
-    return torch.where(usual, sizes[-1].to(whole).view(exact.dtype).copysign(exact), exact)
+    return torch.where(usual, sizes[-1].to(_whole(exact)).view(exact.dtype).copysign(exact), exact)
 
 
 # ---------------------------------------------------------------- units in the last place
