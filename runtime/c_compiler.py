@@ -102,7 +102,7 @@ def build(compiler: Command, flags: Command, text: str, target: Path) -> None:
 def pieces(text: str) -> list[str]:
     """A long text as several of about equal length: what stands before the first kernel, and some
     of the kernels. The text alone says how many, so that every machine builds the same."""
-    begin, *kernels = re.split(r"^(?=void )", text, flags=re.MULTILINE)
+    begin, *kernels = re.split(r"^(?=void \w+\(int64_t count)", text, flags=re.MULTILINE)
     parts: list[list[str]] = [[begin] for _ in range(max(1, len(text) // _PIECE))]
     for kernel in sorted(kernels, key=len, reverse=True):
         min(parts, key=lambda part: sum(map(len, part))).append(kernel)

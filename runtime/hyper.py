@@ -95,7 +95,12 @@ def check_agreement(
 
 def numbers(hypers: Sequence[Hyper], group: Mapping[str, Any]) -> dict[str, Any]:
     """A group's hypers as `host` reads them: tensors (a tensor `lr`) as Python numbers."""
-    return {hyper.name: _number(hyper.name, group[hyper.name]) for hyper in hypers}
+    return {
+        hyper.name: value
+        if type(value := group[hyper.name]) is float
+        else _number(hyper.name, value)
+        for hyper in hypers
+    }
 
 
 def _number(name: str, value: Any) -> Any:

@@ -45,6 +45,7 @@ class Scene:
         self.params = [entry.param for entry in self._entries]
         self._groups = [(group, *_told(group)) for group in optimizer.param_groups]
         self._facts = [cohort.fact for cohort in self._cohorts]
+        self._shared_names = _shared_names(optimizer.paths)
         self._layouts: dict[object, Layout] = {}
         self._aligned: set[Tensor] = set()
         self._watch: Watch | None = None
@@ -57,7 +58,7 @@ class Scene:
         for group, (known, *told) in zip(groups, self._groups, strict=True):
             if group is not known or _told(group) != told:
                 return False
-        return self._watch.same(groups, optimizer.state) and self._shared == _shared(optimizer)
+        return self._watch.same(groups, optimizer.state) and self._shared == self._lies(groups)
 
     def step(self, optimizer: CompiledOptimizer, *, will_repeat: bool) -> None:
         """One step. `will_repeat`: remember what there is, so that `same` can say yes."""
@@ -109,32 +110,29 @@ class Scene:
         self._layouts[way] = layout
         self._aligned.update(self.params[place] for place in layout.aligned)
         cohort_of = {entry.param: entry.cohort for entry in self._entries}
-        self._shared = _shared(optimizer)
+        groups, state = optimizer.param_groups, optimizer.state
+        self._shared = self._lies(groups)
         try:
-            groups, state = optimizer.param_groups, optimizer.state
             counted = ("step", *optimizer.host_states)
             watch = Watch(found, groups, state, cohort_of, self._aligned, counted)
         except OSError:  # a kind of tensor that `look` does not see as Python does
             return
-        if watch.same(optimizer.param_groups, optimizer.state):
+        if watch.same(groups, state):
             self._watch = watch
+
+    def _lies(self, groups: Sequence[Mapping[str, Any]]) -> list[object]:
+        """The states of groups, and of all: where they lie, and as what."""
+        return [
+            (name, value.data_ptr(), value.dtype, value.device, value.shape, value.stride())
+            for name in self._shared_names
+            for group in groups
+            if isinstance(value := group.get(name), Tensor)
+        ]
 
 
 def _told(group: Mapping[str, Any]) -> list[object]:
     """What a group says of its tensors, besides hypers."""
     return [group.get("role", ""), group["capturable"]]
-
-
-def _shared(optimizer: CompiledOptimizer) -> list[object]:
-    """The states of groups, and of all: where they lie, and as what."""
-    names = _shared_names(optimizer.paths)
-    return [
-        (name, value.data_ptr(), value.dtype, value.device, value.shape, value.stride())
-        for group in optimizer.param_groups
-        if names
-        for name in names
-        if isinstance(value := group.get(name), Tensor)
-    ]
 
 
 @cache

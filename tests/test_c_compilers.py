@@ -14,7 +14,7 @@ from pathlib import Path
 import handwritten
 import pytest
 import torch
-from contract import parameters, same, same_states, train
+from contract import classes, parameters, same, same_states, train
 from test_runtime_c import F32, forget
 
 import stepc
@@ -380,3 +380,14 @@ def test_a_text_that_cannot_be_cut_is_compiled_whole(fresh: Path) -> None:
     out = torch.zeros(1, dtype=torch.int64)
     library.launch("last", 0, [out], 0)
     assert out.item() == 7
+
+
+def test_no_generated_text_must_be_compiled_whole() -> None:
+    long = 0
+    for cls in classes():
+        parts = c_compiler.pieces(cls.c_source)
+        lines = cls.c_source.splitlines()
+        shared = [line for line in lines if line.startswith(("#", "static"))]
+        assert all(line in part for line in shared for part in parts), cls.__name__
+        long += len(parts) > 1
+    assert long >= 3
