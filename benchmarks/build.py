@@ -37,11 +37,22 @@ class Built:
 
 def build(c: Contestant, listed: Parameters, dtype: torch.dtype, device: str) -> Built:
     """The contestant, ready for its first step."""
+    return prepare(c, listed, dtype, device)()
+
+
+def prepare(
+    c: Contestant, listed: Parameters, dtype: torch.dtype, device: str
+) -> Callable[[], Built]:
+    """Its parameters; what is called then builds the contestant itself."""
     if c.library == "machine":
-        return _machine(c, listed, dtype, device)
+        return lambda: _machine(c, listed, dtype, device)
     if c.rule in _FOR_MATRICES:
         listed = hidden(listed)
     params = tensors(listed, dtype, device)
+    return lambda: _over(c, listed, params, device)
+
+
+def _over(c: Contestant, listed: Parameters, params: list[Tensor], device: str) -> Built:
     optimizer = _ours(c, listed, params) if c.library == "stepc" else _theirs(c, params)
     if c.variant == "graph":
         return Built(_captured(optimizer, device), optimizer, params)

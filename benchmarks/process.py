@@ -37,8 +37,10 @@ class Caches:
             "STEPC_CACHE_DIR": "stepc",
             "TRITON_CACHE_DIR": "triton",
             "TORCHINDUCTOR_CACHE_DIR": "inductor",
+            "PYTHONPYCACHEPREFIX": "python",
         }
-        return {variable: str(self.folder / name) for variable, name in names.items()}
+        told = {variable: str(self.folder / name) for variable, name in names.items()}
+        return told | {"PYTHONDONTWRITEBYTECODE": ""}  # one of the compilers is Python's own
 
 
 class Process:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ..runtime import CompiledOptimizer
-from .build import build
+from .build import build, prepare
 from .contestants import Contestant
 from .measure import Memory, host_seconds, kernels, state_bytes, synchronize, work
 from .parameters import Parameters, parameters
@@ -109,11 +109,12 @@ class Worker:
         return json.loads(text or '{"error": "its process ended"}')
 
     def _cold(self) -> float | None:
-        """Seconds of the first step on one small matrix: nearly all of it is compilation."""
+        """Seconds for construction and first step on a small matrix: nearly all is compilation."""
         if self.contestant.library == "machine" or self.contestant.variant == "graph":
             return None
         _wake_torch(self.device)
-        return self._timed(lambda: build(self.contestant, _TINY, self.dtype, self.device).step())
+        make = prepare(self.contestant, _TINY, self.dtype, self.device)
+        return self._timed(lambda: make().step())
 
     def _timed(self, act: Callable[[], Any]) -> float:
         synchronize(self.device)
