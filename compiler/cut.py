@@ -90,7 +90,7 @@ class Cut:
         name = str(node.attr)
         if self._overwritten(name, k):
             if name not in self.exported:
-                free = _free(f"{name.rpartition('.')[2]}_before", self._slot_names())
+                free = free_name(f"{name.rpartition('.')[2]}_before", self._slot_names())
                 self.exported[name] = Slot(free, node.level)
             return self.graph.node("value", attr=self.exported[name], level=node.level)
         if self.placed.get(name, k) < k:
@@ -128,13 +128,14 @@ class Cut:
         if node not in self.buffers:
             kind = node.op if node.op in ORDER else "product"
             taken = {s.name for s in (*self.sequence.program.streams, *self.buffers.values())}
-            self.buffers[node] = Stream(_free(_name(node, kind), taken), node.level, "real")
+            name = free_name(short_name(node, kind), taken)
+            self.buffers[node] = Stream(name, node.level, "real")
         return self.graph.node("fresh", attr=self.buffers[node].name, level=node.level)
 
     def slot(self, node: Node) -> Slot:
         """Where a number per tensor, or for all, is kept."""
         if node not in self._slots:
-            name = _free(_name(node, node.op), self._slot_names())
+            name = free_name(short_name(node, node.op), self._slot_names())
             self._slots[node] = Slot(name, node.level, str(node.attr or ""))
         return self._slots[node]
 
@@ -145,7 +146,7 @@ class Cut:
         if self._gathers.setdefault((term, total.level), total) is total:
             return self.slot(term)
         if (term, total) not in self._copies:
-            name = _free(_name(term, term.op), self._slot_names())
+            name = free_name(short_name(term, term.op), self._slot_names())
             self._copies[term, total] = Slot(name, term.level)
         return self._copies[term, total]
 
@@ -163,12 +164,12 @@ class Cut:
         return {slot.name for slot in kept}
 
 
-def _name(node: Node, otherwise: str) -> str:
+def short_name(node: Node, otherwise: str) -> str:
     """What the spec calls a value, without the name of the modifier that it belongs to."""
     return node.label.rpartition(".")[2] or otherwise
 
 
-def _free(base: str, taken: set[str]) -> str:
+def free_name(base: str, taken: set[str]) -> str:
     """`base`, numbered if it is taken."""
     name, number = base, 1
     while name in taken:

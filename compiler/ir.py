@@ -30,6 +30,7 @@ from ..dsl.source import NOWHERE, Span
 #   real                             a code as a number
 #   byte     attr = zero             the whole number nearest to x + zero in [0, 255], as a code; of
 #                                    two the even one
+#   away                             the whole number nearest to x, of two the farther from 0, in C
 #   copysign                         the size of the first with the sign of the second
 #   binade                           the greatest power of two not above x > 0
 #   dynamic_value, dynamic_code      attr = (decades, signed): what a code of a dynamic map stands

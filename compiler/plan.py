@@ -45,17 +45,29 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """A sum per column in two steps (`bands.py`): of each band of rows one number per column in
+    `stream`, by a sweep over rows; then `total`, by a sweep over columns."""
+
+    stream: Stream
+    total: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """One pass over memory. With `cell` (rows, heads(n), chunks(n), ...) each task runs over whole
     cells, so reductions per cell are finished inside the pass; their nodes are in the graph as
     they are. `loads` and `stores` name every stream moved, `spills` are temporaries it writes,
-    `cells` are per-cell results it leaves for a later step."""
+    `cells` are per-cell results it leaves for a later step. `begins` and `resumes`: what C sums by
+    bands of rows, here and in another sweep."""
 
     name: str
     cell: Level | None
     loads: tuple[Stream, ...]
     stores: tuple[Store, ...]
     partials: tuple[Partial, ...] = ()
+    begins: tuple[Band, ...] = ()
+    resumes: tuple[Band, ...] = ()
 
     def roots(self) -> list[Node]:
         return [s.value for s in self.stores] + [p.value for p in self.partials]

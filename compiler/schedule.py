@@ -120,7 +120,8 @@ def traffic(sweep: Sweep, param: str = "float32") -> float:
     return sum(bytes_per_element(stream, param) for stream in moved)
 
 
-def _cost(plan: Plan) -> tuple[float, int, int]:
-    """Bytes first, then launches, then streams touched."""
+def _cost(plan: Plan) -> tuple[float, int, int, int]:
+    """Bytes first, then launches, then streams touched, then sums per column not begun by rows."""
     touched = sum(len(s.loads) + len(s.stores) for s in plan.sweeps)
-    return sum(map(traffic, plan.sweeps)), len(plan.steps), touched
+    begun = sum(len(s.begins) for s in plan.sweeps)
+    return sum(map(traffic, plan.sweeps)), len(plan.steps), touched, -begun

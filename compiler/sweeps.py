@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..dsl.levels import Level
+from .bands import begin_columns
 from .cut import Cut
 from .finishes import finishes
 from .ir import REDUCTIONS, Store, ordered
@@ -29,6 +30,7 @@ def build(sequence: Sequence, early: frozenset[str]) -> Plan:
         between = _between(cut, k, k == after)
         sweep = _sweep(cut, k)
         steps = [*([sweep] if sweep.stores or sweep.partials else []), *between, *steps]
+    steps = begin_columns(steps, temporaries(program, steps))
     streams = temporaries(program, steps)
     return Plan(
         program,

@@ -26,7 +26,8 @@ def temporaries(program: Program, steps: Sequence[PlanStep]) -> tuple[Stream, ..
     """The program's streams that some step touches or that exist as states, then temporaries."""
     found = dict.fromkeys(program.streams)
     for step in steps:
-        for stream in (*step.loads, *(s.stream for s in step.stores)):
+        begun = step.begins if isinstance(step, Sweep) else ()
+        for stream in (*step.loads, *(s.stream for s in (*step.stores, *begun))):
             found[stream] = None
     return tuple(found)
 

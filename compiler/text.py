@@ -174,6 +174,8 @@ def show_step(step: Sweep | Finish | MatrixStep) -> list[str]:
             roots = [(p.slot.name, p.value) for p in step.partials]
             body = _values([(s.stream.name, s.value) for s in step.stores], "store ")
             sums = [f"{p.kind} per {show_level(p.slot.level)} {p.slot.name}" for p in step.partials]
+            sums += [f"in C: {b.total.op} by bands of rows {b.stream.name}" for b in step.begins]
+            sums += [f"in C: resumes {b.stream.name}" for b in step.resumes]
             if roots:
                 body = _values([(s.stream.name, s.value) for s in step.stores] + roots, "")
             return lines + [f"  {line}" for line in (*body, *sums)]

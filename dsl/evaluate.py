@@ -52,7 +52,7 @@ _NORMAL = 2.0**-126  # float32's least normal number
 def _affine(exact: Array, log: Array, *inside: Array) -> Array:
     """The number whose size has this piecewise linear logarithm; see affine.py."""
     whole = np.floor(log)
-    plain = whole < -126
+    plain = (whole < -126) | np.isnan(exact)
     for x in inside:
         plain = plain | (np.abs(x) < _NORMAL) | ~np.isfinite(x)
     size = np.ldexp(1 + log - whole, np.where(plain, 0, whole).astype(np.int64))

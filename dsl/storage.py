@@ -67,7 +67,8 @@ def half_ulp(values: Array, dtype: str) -> Array:
         return np.ones_like(values)
     mantissa, lowest, _ = _FLOATS[dtype]
     _, exponent = np.frexp(values)
-    return np.ldexp(1.0, np.maximum(exponent - 1, lowest) - mantissa - 1)
+    power = np.where(values == 0, lowest, np.maximum(exponent - 1, lowest))
+    return np.ldexp(1.0, power - mantissa - 1)
 
 
 def split(values: Array, dtype: str, bits: int) -> tuple[Array, Array]:

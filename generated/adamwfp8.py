@@ -382,11 +382,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -599,8 +600,6 @@ void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
             REAL v_ratio_kept[512];
             look_up(v_ratio_kept, v_here, 512, &v_ratio_table);
-            int m_written_kept[512];
-            int v_written_kept[512];
             for (int64_t block = group; block < group + 2; block++) {
                 REAL m_scale = m_scale_here[block - group];
                 REAL v_scale = v_scale_here[block - group];
@@ -666,21 +665,15 @@ void adamwfp8_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 for (int64_t i = first; i < first + 256; i++) {
                     REAL m = m_kept[i - start];
                     const int m_code_1 = E4M3_CODE(m_per_scale * m);
-                    m_written_kept[i - start] = (int)(m_code_1);
+                    m_here[i - start] = (uint8_t)(int32_t)(m_code_1);
                 }
                 #pragma omp simd
                 for (int64_t i = first; i < first + 256; i++) {
                     REAL v = v_kept[i - start];
                     const int v_code_1 = E4M3_CODE(v_per_scale * v);
-                    v_written_kept[i - start] = (int)(v_code_1);
+                    v_here[i - start] = (uint8_t)(int32_t)(v_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                m_here[i - start] = (uint8_t)m_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                v_here[i - start] = (uint8_t)v_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(m_at + start, m_here, (left) * sizeof *m_here);

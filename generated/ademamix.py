@@ -226,11 +226,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;

@@ -199,6 +199,13 @@ static inline float where_f32(int holds, float a, float b) /* no branch */
     const uint32_t mask = -(uint32_t)holds;
     return float_of((bits_of(a) & mask) | (bits_of(b) & ~mask));
 }
+static inline float near_one_f32(float x, float n) /* 2^-n e^x, of a size between 0.7 and 1.5 */
+{
+    const float r = x - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
+    const float q = 0.5f + r * (0.166665122f + r * (0.0416661873f + r * (0.0083695995f
+        + r * 0.00139517116f)));
+    return 1 + (r + r * r * q);
+}
 static inline float exp_f32(float x)
 {
     const float below = where_f32(x > 89, 89, x), inside = where_f32(below < -104, -104, below);
@@ -206,10 +213,7 @@ static inline float exp_f32(float x)
     const int32_t power = (int32_t)(bits_of(shifted) - bits_of(0x1.8p23f)), half = power >> 1;
     const float one = float_of((uint32_t)(half + 127) << 23);
     const float other = float_of((uint32_t)(power - half + 127) << 23);
-    const float r = inside - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
-    const float q = 0.5f + r * (0.166665122f + r * (0.0416661873f + r * (0.0083695995f
-        + r * 0.00139517116f)));
-    return (1 + (r + r * r * q)) * one * other;
+    return near_one_f32(inside, n) * one * other;
 }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL EXP(REAL x) { return sizeof(REAL) == 8 ? exp(x) : exp_f32(x); }
@@ -226,11 +230,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;

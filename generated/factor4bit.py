@@ -87,7 +87,7 @@ def factor4bit_1(
     tensor = tl.load(task)
     begin = tl.load(task + 1)
     end = tl.load(task + 2)
-    streams = pointers + 5 * tensor
+    streams = pointers + 6 * tensor
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
     r_at = tl.load(streams + 3).to(tl.pointer_type(REAL))
     if ALIGNED:
@@ -219,7 +219,7 @@ def factor4bit_2(
     tensor = tl.load(task)
     begin = tl.multiple_of(tl.load(task + 1), 16)
     end = tl.load(task + 2)
-    streams = pointers + 5 * tensor
+    streams = pointers + 6 * tensor
     param_at = tl.load(streams).to(tl.pointer_type(PARAM))
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
     m_at = tl.load(streams + 2).to(tl.pointer_type(REAL))
@@ -478,7 +478,7 @@ def factor4bit_4(
     tensor = tl.load(task)
     begin = tl.load(task + 1)
     end = tl.load(task + 2)
-    streams = pointers + 6 * tensor
+    streams = pointers + 7 * tensor
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
     r_at = tl.load(streams + 4).to(tl.pointer_type(REAL))
     if ALIGNED:
@@ -545,7 +545,7 @@ def factor4bit_5(
     tensor = tl.load(task)
     begin = tl.multiple_of(tl.load(task + 1), 16)
     end = tl.load(task + 2)
-    streams = pointers + 6 * tensor
+    streams = pointers + 7 * tensor
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
     c_at = tl.load(streams + 5).to(tl.pointer_type(REAL))
     if ALIGNED:
@@ -674,7 +674,7 @@ def factor4bit_6(
     tensor = tl.load(task)
     begin = tl.load(task + 1)
     end = tl.load(task + 2)
-    streams = pointers + 6 * tensor
+    streams = pointers + 7 * tensor
     param_at = tl.load(streams).to(tl.pointer_type(PARAM))
     grad_at = tl.load(streams + 1).to(tl.pointer_type(GRAD))
     m_at = tl.load(streams + 2).to(tl.pointer_type(tl.uint8))
@@ -991,11 +991,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -1129,20 +1130,25 @@ void factor4bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
-        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *address = pointers + 6 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t cols = shape[2];
         const double *numbers = scalars + 12 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict r_at = (REAL *)address[3];
+        REAL *restrict column_sum_at = (REAL *)address[5];
         const REAL beta2 = (REAL)numbers[0];
         const REAL one_minus_beta2_over_cols = (REAL)numbers[1];
         const REAL grad_scale = (REAL)numbers[2];
         double r_sum_total = 0;
         const int64_t length = cols;
+        const int64_t band = begin / 64 * cols;
+        const int64_t bands_end = (end + 63) / 64 * cols;
+        memset(column_sum_at + band, 0, (bands_end - band) * sizeof *column_sum_at);
         for (int64_t row = begin; row < end; row++) {
             const int64_t start = row * length;
             const int64_t first = start, last = start + length;
+            REAL *restrict column_sum = column_sum_at + row / 64 * cols;
             REAL r = r_at[row];
             double r_sum_1_total = 0;
             for (int64_t tile = first; tile < last; tile += 1024) {
@@ -1152,7 +1158,9 @@ void factor4bit_1(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
-                    r_sum_1_part += grad * grad;
+                    const REAL grad_squared = grad * grad;
+                    column_sum[i - start] += grad_squared;
+                    r_sum_1_part += grad_squared;
                 }
                 r_sum_1_total += r_sum_1_part;
             }
@@ -1184,80 +1192,53 @@ void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
     int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
     place[0] = 0;
     for (int64_t task = 0; task < count; task++)
-        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+        place[task + 1] = place[task] + 2 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
     REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
-        const int64_t *address = pointers + 5 * tensor;
-        const int64_t *shape = shapes + 3 * tensor;
-        const int64_t rows = shape[1];
-        const int64_t cols = shape[2];
-        const double *numbers = scalars + 12 * tensor;
-        const GRAD *restrict grad_at = (const GRAD *)address[1];
-        const REAL grad_scale = (REAL)numbers[2];
-        const int64_t tiles_across = (cols + 4095) / 4096;
-        const int64_t tile_left = tile % tiles_across * 4096;
-        const int64_t tile_width = SMALLER(4096, cols - tile_left);
-        REAL *restrict sum_grad_squared_part = columns + place[task] + 0 * tile_width;
-        memset(sum_grad_squared_part, 0, tile_width * sizeof *sum_grad_squared_part);
-        const int64_t tile_top = tile / tiles_across * 64;
-        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
-        for (int64_t row = tile_top; row < tile_bottom; row++) {
-            const int64_t start = row * cols + tile_left, end = start + tile_width;
-            #pragma omp simd
-            for (int64_t i = start; i < end; i++) {
-                const int64_t j = i - start;
-                REAL grad = LOAD(GRAD, grad_at[i]);
-                grad = grad_scale * grad;
-                sum_grad_squared_part[j] += grad * grad;
-            }
-        }
-    }
-    #pragma omp parallel for schedule(static)
-    for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
-        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *address = pointers + 6 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
         const int64_t cols = shape[2];
         const double *numbers = scalars + 12 * tensor;
         REAL *restrict c_at = (REAL *)address[4];
+        const REAL *restrict column_sum_at = (const REAL *)address[5];
         const REAL beta2 = (REAL)numbers[0];
         const REAL one_minus_beta2_over_rows = (REAL)numbers[10];
         const int64_t tiles_across = (cols + 4095) / 4096;
         const int64_t tile_left = tile % tiles_across * 4096;
         const int64_t tile_width = SMALLER(4096, cols - tile_left);
         const int64_t head = task - tile + tile % tiles_across; /* the task on top */
-        REAL *restrict c = columns + place[head] + 1 * tile_width;
-        REAL *restrict sum_grad_squared = columns + place[head] + 2 * tile_width;
+        REAL *restrict c = columns + place[head] + 0 * tile_width;
+        REAL *restrict column_sum = columns + place[head] + 1 * tile_width;
         const int64_t tiles_down = (rows + 63) / 64;
         const int64_t strips = (tile_width + 63) / 64;
         const int64_t down = tile / tiles_across;
         const int64_t first = strips * down / tiles_down * 64;
         const int64_t stop = strips * (down + 1) / tiles_down * 64;
         const int64_t end = SMALLER(stop, tile_width);
-        double sum_grad_squared_total[4096];
-        memset(sum_grad_squared_total + first, 0, (end - first) * sizeof *sum_grad_squared_total);
+        double column_sum_total[4096];
+        memset(column_sum_total + first, 0, (end - first) * sizeof *column_sum_total);
         for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
-            const REAL *sum_grad_squared_part = columns + place[at] + 0 * tile_width;
+            const REAL *column_sum_part = column_sum_at + k * cols + tile_left;
             #pragma omp simd
             for (int64_t j = first; j < end; j++) {
-                sum_grad_squared_total[j] += sum_grad_squared_part[j];
+                column_sum_total[j] += column_sum_part[j];
             }
         }
         #pragma omp simd
         for (int64_t j = first; j < end; j++) {
             c[j] = c_at[tile_left + j];
-            sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
-            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
+            column_sum[j] = (REAL)column_sum_total[j];
+            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * column_sum[j];
             c_at[tile_left + j] = c[j];
         }
     }
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
-        const int64_t *address = pointers + 5 * tensor;
+        const int64_t *address = pointers + 6 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
         const int64_t cols = shape[2];
@@ -1282,10 +1263,12 @@ void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const int64_t tile_left = tile % tiles_across * 4096;
         const int64_t tile_width = SMALLER(4096, cols - tile_left);
         const int64_t head = task - tile + tile % tiles_across; /* the task on top */
-        REAL *restrict c = columns + place[head] + 1 * tile_width;
+        REAL *restrict c = columns + place[head] + 0 * tile_width;
         const int64_t tile_top = tile / tiles_across * 64;
         const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
         for (int64_t row = tile_top; row < tile_bottom; row++) {
+            const REAL r = r_at[row];
+            const REAL factor = r / maximum_inverse_rows;
             const int64_t start = row * cols + tile_left, end = start + tile_width;
             #pragma omp simd
             for (int64_t i = start; i < end; i++) {
@@ -1293,11 +1276,9 @@ void factor4bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL m = m_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
-                const REAL r = r_at[row];
                 param = one_minus_lr_weight_decay * param;  // factor4bit.opt:37
                 grad = grad_scale * grad;
                 m = beta1 * m + one_minus_beta1 * grad;  // factor4bit.opt:26
-                const REAL factor = r / maximum_inverse_rows;
                 const REAL second = factor * c[j];  // factor4bit.opt:30
                 const REAL direction = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * second) + eps);  // factor4bit.opt:34
                 param = param - lr * direction;  // factor4bit.opt:34
@@ -1357,20 +1338,25 @@ void factor4bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
-        const int64_t *address = pointers + 6 * tensor;
+        const int64_t *address = pointers + 7 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t cols = shape[2];
         const double *numbers = scalars + 12 * tensor;
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         REAL *restrict r_at = (REAL *)address[4];
+        REAL *restrict column_sum_at = (REAL *)address[6];
         const REAL beta2 = (REAL)numbers[0];
         const REAL one_minus_beta2_over_cols = (REAL)numbers[1];
         const REAL grad_scale = (REAL)numbers[2];
         double r_sum_total = 0;
         const int64_t length = cols;
+        const int64_t band = begin / 64 * cols;
+        const int64_t bands_end = (end + 63) / 64 * cols;
+        memset(column_sum_at + band, 0, (bands_end - band) * sizeof *column_sum_at);
         for (int64_t row = begin; row < end; row++) {
             const int64_t start = row * length;
             const int64_t first = start, last = start + length;
+            REAL *restrict column_sum = column_sum_at + row / 64 * cols;
             REAL r = r_at[row];
             double r_sum_1_total = 0;
             for (int64_t tile = first; tile < last; tile += 1024) {
@@ -1380,7 +1366,9 @@ void factor4bit_4(int64_t count, const int64_t *tasks, const int64_t *pointers, 
                 for (int64_t i = tile; i < stop; i++) {
                     REAL grad = LOAD(GRAD, grad_at[i]);
                     grad = grad_scale * grad;
-                    r_sum_1_part += grad * grad;
+                    const REAL grad_squared = grad * grad;
+                    column_sum[i - start] += grad_squared;
+                    r_sum_1_part += grad_squared;
                 }
                 r_sum_1_total += r_sum_1_part;
             }
@@ -1399,73 +1387,46 @@ void factor4bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, 
     int64_t *place = malloc((count + 1) * sizeof *place); /* of a task's arrays */
     place[0] = 0;
     for (int64_t task = 0; task < count; task++)
-        place[task + 1] = place[task] + 3 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
+        place[task + 1] = place[task] + 2 * SMALLER(4096, shapes[3 * tasks[3 * task] + 2]);
     REAL *columns = malloc(place[count] * sizeof *columns);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
-        const int64_t *address = pointers + 6 * tensor;
-        const int64_t *shape = shapes + 3 * tensor;
-        const int64_t rows = shape[1];
-        const int64_t cols = shape[2];
-        const double *numbers = scalars + 12 * tensor;
-        const GRAD *restrict grad_at = (const GRAD *)address[1];
-        const REAL grad_scale = (REAL)numbers[2];
-        const int64_t tiles_across = (cols + 4095) / 4096;
-        const int64_t tile_left = tile % tiles_across * 4096;
-        const int64_t tile_width = SMALLER(4096, cols - tile_left);
-        REAL *restrict sum_grad_squared_part = columns + place[task] + 0 * tile_width;
-        memset(sum_grad_squared_part, 0, tile_width * sizeof *sum_grad_squared_part);
-        const int64_t tile_top = tile / tiles_across * 64;
-        const int64_t tile_bottom = SMALLER(tile_top + 64, rows);
-        for (int64_t row = tile_top; row < tile_bottom; row++) {
-            const int64_t start = row * cols + tile_left, end = start + tile_width;
-            #pragma omp simd
-            for (int64_t i = start; i < end; i++) {
-                const int64_t j = i - start;
-                REAL grad = LOAD(GRAD, grad_at[i]);
-                grad = grad_scale * grad;
-                sum_grad_squared_part[j] += grad * grad;
-            }
-        }
-    }
-    #pragma omp parallel for schedule(static)
-    for (int64_t task = 0; task < count; task++) {
-        const int64_t tensor = tasks[3 * task + 0], tile = tasks[3 * task + 1];
-        const int64_t *address = pointers + 6 * tensor;
+        const int64_t *address = pointers + 7 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t rows = shape[1];
         const int64_t cols = shape[2];
         const double *numbers = scalars + 12 * tensor;
         REAL *restrict c_at = (REAL *)address[5];
+        const REAL *restrict column_sum_at = (const REAL *)address[6];
         const REAL beta2 = (REAL)numbers[0];
         const REAL one_minus_beta2_over_rows = (REAL)numbers[3];
         const int64_t tiles_across = (cols + 4095) / 4096;
         const int64_t tile_left = tile % tiles_across * 4096;
         const int64_t tile_width = SMALLER(4096, cols - tile_left);
         const int64_t head = task - tile + tile % tiles_across; /* the task on top */
-        REAL *restrict c = columns + place[head] + 1 * tile_width;
-        REAL *restrict sum_grad_squared = columns + place[head] + 2 * tile_width;
+        REAL *restrict c = columns + place[head] + 0 * tile_width;
+        REAL *restrict column_sum = columns + place[head] + 1 * tile_width;
         const int64_t tiles_down = (rows + 63) / 64;
         const int64_t strips = (tile_width + 63) / 64;
         const int64_t down = tile / tiles_across;
         const int64_t first = strips * down / tiles_down * 64;
         const int64_t stop = strips * (down + 1) / tiles_down * 64;
         const int64_t end = SMALLER(stop, tile_width);
-        double sum_grad_squared_total[4096];
-        memset(sum_grad_squared_total + first, 0, (end - first) * sizeof *sum_grad_squared_total);
+        double column_sum_total[4096];
+        memset(column_sum_total + first, 0, (end - first) * sizeof *column_sum_total);
         for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {
-            const REAL *sum_grad_squared_part = columns + place[at] + 0 * tile_width;
+            const REAL *column_sum_part = column_sum_at + k * cols + tile_left;
             #pragma omp simd
             for (int64_t j = first; j < end; j++) {
-                sum_grad_squared_total[j] += sum_grad_squared_part[j];
+                column_sum_total[j] += column_sum_part[j];
             }
         }
         #pragma omp simd
         for (int64_t j = first; j < end; j++) {
             c[j] = c_at[tile_left + j];
-            sum_grad_squared[j] = (REAL)sum_grad_squared_total[j];
-            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * sum_grad_squared[j];
+            column_sum[j] = (REAL)column_sum_total[j];
+            c[j] = beta2 * c[j] + one_minus_beta2_over_rows * column_sum[j];
             c_at[tile_left + j] = c[j];
         }
     }
@@ -1491,7 +1452,7 @@ void factor4bit_6(int64_t count, const int64_t *tasks, const int64_t *pointers, 
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
-        const int64_t *address = pointers + 6 * tensor;
+        const int64_t *address = pointers + 7 * tensor;
         const int64_t *shape = shapes + 3 * tensor;
         const int64_t numel = shape[0];
         const int64_t cols = shape[2];
@@ -2091,6 +2052,7 @@ class Factor4bit(CompiledOptimizer):
                 Stream("m"),
                 Stream("r", "rows"),
                 Stream("c", "cols"),
+                Stream("column_sum", ("tiles", 64, 1), kind="bands"),
             ),
             steps=(
                 Sweep(
@@ -2101,6 +2063,7 @@ class Factor4bit(CompiledOptimizer):
                     partials=("sum",),
                     scalars=(0, 1, 2),
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    multiple=64,
                     triton=factor4bit_1,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton_alive=2,
@@ -2123,6 +2086,7 @@ class Factor4bit(CompiledOptimizer):
                     scalars=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
                     values=(0,),
                     tables=("tasks", "pointers", "shapes", "scalars", "values"),
+                    tile=(64, 4096),
                     triton=factor4bit_2,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "values"),
                     triton_alive=4,
@@ -2159,6 +2123,7 @@ class Factor4bit(CompiledOptimizer):
                 Stream("m_scale", ("chunks", 128), dtype="float32"),
                 Stream("r", "rows"),
                 Stream("c", "cols"),
+                Stream("column_sum", ("tiles", 64, 1), kind="bands"),
             ),
             steps=(
                 Sweep(
@@ -2169,6 +2134,7 @@ class Factor4bit(CompiledOptimizer):
                     partials=("sum",),
                     scalars=(0, 1, 2),
                     tables=("tasks", "pointers", "shapes", "scalars", "partials"),
+                    multiple=64,
                     triton=factor4bit_4,
                     triton_tables=("tasks", "pointers", "shapes", "scalars", "partials"),
                     triton_alive=2,
@@ -2190,6 +2156,7 @@ class Factor4bit(CompiledOptimizer):
                     cell="cols",
                     scalars=(0, 2, 3),
                     tables=("tasks", "pointers", "shapes", "scalars"),
+                    tile=(64, 4096),
                     triton=factor4bit_5,
                     triton_tables=("tasks", "pointers", "shapes", "scalars"),
                     triton_alive=2,

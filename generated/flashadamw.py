@@ -428,7 +428,6 @@ static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); r
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
-static inline REAL FLOOR(REAL x) { return sizeof(REAL) == 8 ? floor(x) : floorf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
@@ -448,7 +447,6 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     return a;
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
-static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
@@ -461,11 +459,18 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline REAL round_f32(REAL x) { return (f32)x; }
+static inline double round_f64(double x) { return x; }
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline float round_bf16(float x) { return float_of(upper_bf16(x) & 0xffff0000); }
+static inline f32 cut_f32(REAL x) { return (f32)x; }
+static inline f64 cut_f64(REAL x) { return x; }
+static inline bf16 cut_bf16(float x) { return (bf16)(bits_of(x) >> 16); }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -475,10 +480,13 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
     const uint32_t half = size >= 0x47800000 ? huge : size < 0x38800000 ? tiny : normal;
     return (f16)(half | (bits >> 16 & 0x8000));
 }
+static inline float round_f16(float x) { return load_f16(store_f16(x)); }
+#define cut_f16 store_f16
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-#define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
-#define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+#define CUT(type, x) JOIN(cut_, type)(x) /* of what `type` has a number for */
+#define ROUND_TO_PARAM(x) R(JOIN(round_, PARAM)(x))
+#define ROUND_TO_F16(x) R(round_f16(x))
 /* Values after the last of `count` ones, like that one, until there are `all`. */
 static __attribute__((noinline, cold)) void repeat_last(
     void *values, int64_t count, int64_t all, int64_t size)
@@ -577,6 +585,10 @@ static inline int BYTE(float x, int zero) /* the whole number nearest to x + zer
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
+static inline int AWAY(REAL x) /* the whole number nearest to x; halves away from 0 */
+{
+    return (int)(x + COPYSIGN(R(0.5), x));
+}
 static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 {
     WORD bits;
@@ -588,9 +600,23 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 /* Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1. */
 #define half_ulp_f32(x) 1
 #define half_ulp_f64(x) 1
-#define half_ulp_bf16(x) (BINADE(LARGER(ABS(x), 0x1p-126f)) * 0x1p-8f)
+static inline float half_ulp_bf16(float x)
+{
+    const uint32_t power = bits_of(x) & 0x7f800000;
+    return float_of(LARGER(power, 0x800000)) * 0x1p-8f;
+}
 #define half_ulp_f16(x) (BINADE(LARGER(ABS(x), 0x1p-14f)) * 0x1p-11f)
 #define HALF_ULP(x) R(JOIN(half_ulp_, PARAM)(x))
+/* x over HALF_ULP(at): of bf16, times powers of two, which is exact. */
+static inline float in_half_ulps_bf16(float x, float at)
+{
+    const uint32_t inverse = ~bits_of(at) & 0x7f800000;
+    return x * 0x1p7f * float_of(SMALLER(inverse, 0x7f000000));
+}
+#define in_half_ulps_f32(x, at) (x)
+#define in_half_ulps_f64(x, at) (x)
+#define in_half_ulps_f16(x, at) ((x) / HALF_ULP(at))
+#define IN_HALF_ULPS(x, at) R(JOIN(in_half_ulps_, PARAM)(x, at))
 
 #if PARAM_BYTES == 2
 /* One pass over chunks: reads param, grad, m, m_scale, v, v_scale, remainder; writes param, m, m_scale, v, v_scale, remainder */
@@ -599,7 +625,6 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
     const REAL limit_65504 = HIDDEN(R(65504));
     const REAL limit_1 = HIDDEN(R(1));
     const REAL limit_255 = HIDDEN(R(255));
-    const REAL limit_minus_1 = HIDDEN(R(-1));
     Table m_ratio_table;
     #pragma omp simd
     for (int m_code = 0; m_code < 256; m_code++) {
@@ -624,7 +649,6 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
         const REAL limit_65504 = HIDDEN(R(65504));
         const REAL limit_1 = HIDDEN(R(1));
         const REAL limit_255 = HIDDEN(R(255));
-        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL one_minus_lr_weight_decay = (REAL)numbers[0];
         const REAL lr = (REAL)numbers[1];
         const REAL inverse_correction_beta1 = (REAL)numbers[2];
@@ -652,21 +676,15 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
             REAL v_largest_kept[16];
             REAL m_per_scale_kept[16];
             REAL v_per_scale_kept[16];
+            REAL param_kept[512];
             REAL sqrt_v_kept[512];
             REAL m_kept[512];
-            int remainder_code_kept[512];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL m_ratio_kept[512];
             look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
             int v_code_kept[512];
             #pragma omp simd
             for (int64_t i = start; i < start + 512; i++)
                 v_code_kept[i - start] = v_here[i - start];
-            int remainder_written_kept[512];
-            int m_written_kept[512];
-            int v_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL m_scale = LOAD(f16, m_scale_here[block - group]);
@@ -674,6 +692,13 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 const REAL factor = R(0.00392156862745098) * v_scale;
                 m_scale_kept[block - group] = m_scale;
                 factor_kept[block - group] = factor;
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = LOAD(PARAM, param_here[i - start]);
+                const int remainder_code = remainder_here[i - start];
+                param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                param_kept[i - start] = param;
             }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL m_scale = m_scale_kept[block - group];
@@ -691,12 +716,10 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
                     WORD v_largest_part = 0;
                     #pragma omp simd reduction(max : m_largest_part) reduction(max : v_largest_part)
                     for (int64_t i = first; i < first + 32; i++) {
-                        REAL param = LOAD(PARAM, param_here[i - start]);
-                        const int remainder_code = remainder_code_kept[i - start];
                         const REAL m_ratio = m_ratio_kept[i - start];
                         REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const int v_code = v_code_kept[i - start];
-                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        REAL param = param_kept[i - start];
                         param = one_minus_lr_weight_decay * param;  // adamw.opt:24
                         REAL m = m_scale * m_ratio;
                         grad = grad_scale * grad;
@@ -707,13 +730,10 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
                         REAL sqrt_v = SQRT(v);
                         const REAL direction = inverse_correction_beta1 * m / (sqrt_inverse_correction_beta2 * sqrt_v + eps);  // adamw.opt:21
                         param = param - lr * direction;  // adamw.opt:21
-                        const REAL rounded = ROUND_TO_PARAM(param);
                         sqrt_v = WHERE(v < R(0), R(0), sqrt_v);
-                        const REAL factor_2 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         sqrt_v_kept[i - start] = sqrt_v;
                         m_kept[i - start] = m;
-                        param_here[i - start] = STORE(PARAM, rounded);
-                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_2) + R(0.5)), factor_2));
+                        param_kept[i - start] = param;
                         const WORD m_largest_next = WORD_OF(ABS(m));
                         m_largest_part = LARGER(m_largest_next, m_largest_part);
                         const WORD v_largest_next = WORD_OF(ABS(sqrt_v));
@@ -738,6 +758,13 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
                 m_per_scale_kept[block - group] = m_per_scale;
                 v_per_scale_kept[block - group] = v_per_scale;
             }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = param_kept[i - start];
+                const REAL rounded = ROUND_TO_PARAM(param);
+                param_here[i - start] = CUT(PARAM, rounded);
+                remainder_here[i - start] = (int8_t)(int32_t)(AWAY(R(127) * MIN_NUMBER(IN_HALF_ULPS(param - rounded, rounded), limit_1)));
+            }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
                 REAL v_per_scale = v_per_scale_kept[block - group];
@@ -748,24 +775,15 @@ void flash_adamw_1(int64_t count, const int64_t *tasks, const int64_t *pointers,
                     REAL factor_1 = m_per_scale * m;
                     const REAL least_factor = MIN_NUMBER(ABS(factor_1), limit_1);
                     const int m_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor_1), 127);
-                    m_written_kept[i - start] = (int)(m_code_1);
+                    m_here[i - start] = (uint8_t)(int32_t)(m_code_1);
                 }
                 #pragma omp simd
                 for (int64_t i = first; i < first + 32; i++) {
                     REAL sqrt_v = sqrt_v_kept[i - start];
                     const int v_code_1 = BYTE(MIN_NUMBER(v_per_scale * sqrt_v, limit_255), 0);
-                    v_written_kept[i - start] = (int)(v_code_1);
+                    v_here[i - start] = (uint8_t)(int32_t)(v_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                m_here[i - start] = (uint8_t)m_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                v_here[i - start] = (uint8_t)v_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(m_at + start, m_here, (left) * sizeof *m_here);
@@ -843,8 +861,6 @@ void flash_adamw_2(int64_t count, const int64_t *tasks, const int64_t *pointers,
             #pragma omp simd
             for (int64_t i = start; i < start + 512; i++)
                 v_code_kept[i - start] = v_here[i - start];
-            int m_written_kept[512];
-            int v_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL m_scale = LOAD(f16, m_scale_here[block - group]);
@@ -920,21 +936,15 @@ void flash_adamw_2(int64_t count, const int64_t *tasks, const int64_t *pointers,
                     REAL factor_1 = m_per_scale * m;
                     const REAL least_factor = MIN_NUMBER(ABS(factor_1), limit_1);
                     const int m_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor_1), 127);
-                    m_written_kept[i - start] = (int)(m_code_1);
+                    m_here[i - start] = (uint8_t)(int32_t)(m_code_1);
                 }
                 #pragma omp simd
                 for (int64_t i = first; i < first + 32; i++) {
                     REAL sqrt_v = sqrt_v_kept[i - start];
                     const int v_code_1 = BYTE(MIN_NUMBER(v_per_scale * sqrt_v, limit_255), 0);
-                    v_written_kept[i - start] = (int)(v_code_1);
+                    v_here[i - start] = (uint8_t)(int32_t)(v_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                m_here[i - start] = (uint8_t)m_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                v_here[i - start] = (uint8_t)v_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(m_at + start, m_here, (left) * sizeof *m_here);

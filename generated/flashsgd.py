@@ -765,7 +765,6 @@ typedef uint16_t f16;
 static inline uint32_t bits_of(float x) { uint32_t bits; memcpy(&bits, &x, 4); return bits; }
 static inline float float_of(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline REAL ABS(REAL x) { return sizeof(REAL) == 8 ? fabs(x) : fabsf(x); }
-static inline REAL FLOOR(REAL x) { return sizeof(REAL) == 8 ? floor(x) : floorf(x); }
 static inline REAL COPYSIGN(REAL x, REAL y) { return sizeof(REAL) == 8 ? copysign(x, y) : copysignf(x, y); }
 #define WORD_OF_f32 uint32_t
 #define WORD_OF_f64 uint64_t
@@ -785,7 +784,6 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     return a;
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
-static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
@@ -798,11 +796,18 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline REAL round_f32(REAL x) { return (f32)x; }
+static inline double round_f64(double x) { return x; }
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline float round_bf16(float x) { return float_of(upper_bf16(x) & 0xffff0000); }
+static inline f32 cut_f32(REAL x) { return (f32)x; }
+static inline f64 cut_f64(REAL x) { return x; }
+static inline bf16 cut_bf16(float x) { return (bf16)(bits_of(x) >> 16); }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -812,10 +817,13 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
     const uint32_t half = size >= 0x47800000 ? huge : size < 0x38800000 ? tiny : normal;
     return (f16)(half | (bits >> 16 & 0x8000));
 }
+static inline float round_f16(float x) { return load_f16(store_f16(x)); }
+#define cut_f16 store_f16
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-#define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))
-#define ROUND_TO_F16(x) R(load_f16(store_f16(x)))
+#define CUT(type, x) JOIN(cut_, type)(x) /* of what `type` has a number for */
+#define ROUND_TO_PARAM(x) R(JOIN(round_, PARAM)(x))
+#define ROUND_TO_F16(x) R(round_f16(x))
 /* Values after the last of `count` ones, like that one, until there are `all`. */
 static __attribute__((noinline, cold)) void repeat_last(
     void *values, int64_t count, int64_t all, int64_t size)
@@ -914,6 +922,10 @@ static inline int BYTE(float x, int zero) /* the whole number nearest to x + zer
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }
+static inline int AWAY(REAL x) /* the whole number nearest to x; halves away from 0 */
+{
+    return (int)(x + COPYSIGN(R(0.5), x));
+}
 static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 {
     WORD bits;
@@ -925,9 +937,23 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 /* Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1. */
 #define half_ulp_f32(x) 1
 #define half_ulp_f64(x) 1
-#define half_ulp_bf16(x) (BINADE(LARGER(ABS(x), 0x1p-126f)) * 0x1p-8f)
+static inline float half_ulp_bf16(float x)
+{
+    const uint32_t power = bits_of(x) & 0x7f800000;
+    return float_of(LARGER(power, 0x800000)) * 0x1p-8f;
+}
 #define half_ulp_f16(x) (BINADE(LARGER(ABS(x), 0x1p-14f)) * 0x1p-11f)
 #define HALF_ULP(x) R(JOIN(half_ulp_, PARAM)(x))
+/* x over HALF_ULP(at): of bf16, times powers of two, which is exact. */
+static inline float in_half_ulps_bf16(float x, float at)
+{
+    const uint32_t inverse = ~bits_of(at) & 0x7f800000;
+    return x * 0x1p7f * float_of(SMALLER(inverse, 0x7f000000));
+}
+#define in_half_ulps_f32(x, at) (x)
+#define in_half_ulps_f64(x, at) (x)
+#define in_half_ulps_f16(x, at) ((x) / HALF_ULP(at))
+#define IN_HALF_ULPS(x, at) R(JOIN(in_half_ulps_, PARAM)(x, at))
 
 #if PARAM_BYTES == 2
 /* One pass over chunks: reads param, grad, buffer, buffer_scale, remainder; writes param, buffer, buffer_scale, remainder */
@@ -935,7 +961,6 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 {
     const REAL limit_65504 = HIDDEN(R(65504));
     const REAL limit_1 = HIDDEN(R(1));
-    const REAL limit_minus_1 = HIDDEN(R(-1));
     Table buffer_ratio_table;
     #pragma omp simd
     for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
@@ -957,7 +982,6 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         int8_t *restrict remainder_at = (int8_t *)address[4];
         const REAL limit_65504 = HIDDEN(R(65504));
         const REAL limit_1 = HIDDEN(R(1));
-        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -974,19 +998,21 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
+            REAL param_kept[512];
             REAL buffer_kept[512];
-            int remainder_code_kept[512];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL buffer_ratio_kept[512];
             look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
-            int remainder_written_kept[512];
-            int buffer_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = LOAD(PARAM, param_here[i - start]);
+                const int remainder_code = remainder_here[i - start];
+                param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                param_kept[i - start] = param;
             }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
@@ -1000,22 +1026,17 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
                     for (int64_t i = first; i < first + 32; i++) {
-                        REAL param = LOAD(PARAM, param_here[i - start]);
-                        const int remainder_code = remainder_code_kept[i - start];
                         REAL grad = LOAD(GRAD, grad_here[i - start]);
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
-                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        REAL param = param_kept[i - start];
                         grad = grad_scale * grad;
                         const REAL g = grad + weight_decay * param;  // sgd.opt:21
                         REAL buffer = buffer_scale * buffer_ratio;
                         buffer = momentum * buffer + scalar * g;  // sgd.opt:23
                         const REAL direction = g + momentum * buffer;  // sgd.opt:24
                         param = param - lr * direction;  // sgd.opt:24
-                        const REAL rounded = ROUND_TO_PARAM(param);
-                        const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         buffer_kept[i - start] = buffer;
-                        param_here[i - start] = STORE(PARAM, rounded);
-                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
+                        param_kept[i - start] = param;
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                     }
@@ -1031,6 +1052,13 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = param_kept[i - start];
+                const REAL rounded = ROUND_TO_PARAM(param);
+                param_here[i - start] = CUT(PARAM, rounded);
+                remainder_here[i - start] = (int8_t)(int32_t)(AWAY(R(127) * MIN_NUMBER(IN_HALF_ULPS(param - rounded, rounded), limit_1)));
+            }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
                 const int64_t first = block * 32;
@@ -1040,15 +1068,9 @@ void flashsgd_1(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
                     const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
-                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                    buffer_here[i - start] = (uint8_t)(int32_t)(buffer_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
@@ -1104,7 +1126,6 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL buffer_kept[512];
             REAL buffer_ratio_kept[512];
             look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
-            int buffer_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
@@ -1156,12 +1177,9 @@ void flashsgd_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
                     const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
-                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                    buffer_here[i - start] = (uint8_t)(int32_t)(buffer_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
@@ -1178,7 +1196,6 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
 {
     const REAL limit_65504 = HIDDEN(R(65504));
     const REAL limit_1 = HIDDEN(R(1));
-    const REAL limit_minus_1 = HIDDEN(R(-1));
     Table buffer_ratio_table;
     #pragma omp simd
     for (int buffer_code = 0; buffer_code < 256; buffer_code++) {
@@ -1200,7 +1217,6 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         int8_t *restrict remainder_at = (int8_t *)address[4];
         const REAL limit_65504 = HIDDEN(R(65504));
         const REAL limit_1 = HIDDEN(R(1));
-        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL momentum = (REAL)numbers[1];
         const REAL scalar = (REAL)numbers[2];
@@ -1217,19 +1233,21 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL buffer_scale_kept[16];
             REAL buffer_largest_kept[16];
             REAL buffer_per_scale_kept[16];
+            REAL param_kept[512];
             REAL buffer_kept[512];
-            int remainder_code_kept[512];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_code_kept[i - start] = remainder_here[i - start];
             REAL buffer_ratio_kept[512];
             look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
-            int remainder_written_kept[512];
-            int buffer_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
                 buffer_scale_kept[block - group] = buffer_scale;
+            }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = LOAD(PARAM, param_here[i - start]);
+                const int remainder_code = remainder_here[i - start];
+                param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                param_kept[i - start] = param;
             }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = buffer_scale_kept[block - group];
@@ -1243,21 +1261,16 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     WORD buffer_largest_part = 0;
                     #pragma omp simd reduction(max : buffer_largest_part)
                     for (int64_t i = first; i < first + 32; i++) {
-                        REAL param = LOAD(PARAM, param_here[i - start]);
-                        const int remainder_code = remainder_code_kept[i - start];
                         const REAL buffer_ratio = buffer_ratio_kept[i - start];
                         REAL grad = LOAD(GRAD, grad_here[i - start]);
-                        param = param + R(0.007874015748031496) * R(remainder_code) * HALF_ULP(param);
+                        REAL param = param_kept[i - start];
                         REAL buffer = buffer_scale * buffer_ratio;
                         grad = grad_scale * grad;
                         const REAL g = grad + weight_decay * param;  // sgd.opt:21
                         buffer = momentum * buffer + scalar * g;  // sgd.opt:23
                         param = param - lr * buffer;  // sgd.opt:24
-                        const REAL rounded = ROUND_TO_PARAM(param);
-                        const REAL factor_1 = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
                         buffer_kept[i - start] = buffer;
-                        param_here[i - start] = STORE(PARAM, rounded);
-                        remainder_written_kept[i - start] = (int)(COPYSIGN(FLOOR(ABS(factor_1) + R(0.5)), factor_1));
+                        param_kept[i - start] = param;
                         const WORD buffer_largest_next = WORD_OF(ABS(buffer));
                         buffer_largest_part = LARGER(buffer_largest_next, buffer_largest_part);
                     }
@@ -1273,6 +1286,13 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                 buffer_scale_here[block - group] = STORE(f16, buffer_scale);
                 buffer_per_scale_kept[block - group] = buffer_per_scale;
             }
+            #pragma omp simd
+            for (int64_t i = start; i < start + 512; i++) {
+                REAL param = param_kept[i - start];
+                const REAL rounded = ROUND_TO_PARAM(param);
+                param_here[i - start] = CUT(PARAM, rounded);
+                remainder_here[i - start] = (int8_t)(int32_t)(AWAY(R(127) * MIN_NUMBER(IN_HALF_ULPS(param - rounded, rounded), limit_1)));
+            }
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_per_scale = buffer_per_scale_kept[block - group];
                 const int64_t first = block * 32;
@@ -1282,15 +1302,9 @@ void flashsgd_3(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
                     const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
-                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                    buffer_here[i - start] = (uint8_t)(int32_t)(buffer_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                remainder_here[i - start] = (int8_t)remainder_written_kept[i - start];
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
@@ -1346,7 +1360,6 @@ void flashsgd_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             REAL buffer_kept[512];
             REAL buffer_ratio_kept[512];
             look_up(buffer_ratio_kept, buffer_here, 512, &buffer_ratio_table);
-            int buffer_written_kept[512];
             #pragma omp simd
             for (int64_t block = group; block < group + 16; block++) {
                 REAL buffer_scale = LOAD(f16, buffer_scale_here[block - group]);
@@ -1397,12 +1410,9 @@ void flashsgd_4(int64_t count, const int64_t *tasks, const int64_t *pointers, co
                     const REAL factor = buffer_per_scale * buffer;
                     const REAL least_factor = MIN_NUMBER(ABS(factor), limit_1);
                     const int buffer_code_1 = BYTE(COPYSIGN(least_factor * (R(1) / (R(0.003937007874015748) * least_factor + R(0.003937007874015748))), factor), 127);
-                    buffer_written_kept[i - start] = (int)(buffer_code_1);
+                    buffer_here[i - start] = (uint8_t)(int32_t)(buffer_code_1);
                 }
             }
-            #pragma omp simd
-            for (int64_t i = start; i < start + 512; i++)
-                buffer_here[i - start] = (uint8_t)buffer_written_kept[i - start];
             if (left < 512) {
                 memcpy(param_at + start, param_here, (left) * sizeof *param_here);
                 memcpy(buffer_at + start, buffer_here, (left) * sizeof *buffer_here);
@@ -1426,7 +1436,6 @@ void flashsgd_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const GRAD *restrict grad_at = (const GRAD *)address[1];
         int8_t *restrict remainder_at = (int8_t *)address[2];
         const REAL limit_1 = HIDDEN(R(1));
-        const REAL limit_minus_1 = HIDDEN(R(-1));
         const REAL lr = (REAL)numbers[0];
         const REAL grad_scale = (REAL)numbers[1];
         const REAL weight_decay = (REAL)numbers[2];
@@ -1440,9 +1449,8 @@ void flashsgd_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             const REAL g = grad + weight_decay * param;  // sgd.opt:21
             param = param - lr * g;  // sgd.opt:24
             const REAL rounded = ROUND_TO_PARAM(param);
-            const REAL factor = R(127) * MAX_NUMBER(MIN_NUMBER((param - rounded) / HALF_ULP(rounded), limit_1), limit_minus_1);
-            param_at[i] = STORE(PARAM, rounded);
-            remainder_at[i] = (int8_t)(int32_t)(COPYSIGN(FLOOR(ABS(factor) + R(0.5)), factor));
+            param_at[i] = CUT(PARAM, rounded);
+            remainder_at[i] = (int8_t)(int32_t)(AWAY(R(127) * MIN_NUMBER(IN_HALF_ULPS(param - rounded, rounded), limit_1)));
         }
     }
 }

@@ -1437,11 +1437,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -1869,37 +1870,53 @@ void lamb8bit_5(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL factor = limit_1 / MAXIMUM(limit_1, inverse_max_grad_norm * SQRT(grad_square_sum));
         double param_square_sum_total = 0;
         double u_square_sum_total = 0;
-        const int64_t length = 256;
-        for (int64_t block = begin / length; block * length < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
-            REAL m_ratio_kept[256];
-            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
-            REAL v_ratio_kept[256];
-            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
-            const REAL m_scale = m_scale_at[block];
-            const REAL v_scale = v_scale_at[block];
-            {
-                REAL param_square_sum_part = 0;
-                REAL u_square_sum_part = 0;
-                #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : u_square_sum_part)
-                for (int64_t i = first; i < last; i++) {
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    const REAL m_ratio = m_ratio_kept[i - start];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL v_ratio = v_ratio_kept[i - start];
-                    REAL m = m_scale * m_ratio;
-                    grad = grad_scale * grad;
-                    const REAL g = factor * grad;  // lamb.opt:24
-                    m = beta1 * m + one_minus_beta1 * g;  // lamb.opt:25
-                    REAL v = v_scale * v_ratio;
-                    v = beta2 * v + one_minus_beta2 * g * g;  // lamb.opt:26
-                    const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
-                    param_square_sum_part += param * param;
-                    u_square_sum_part += u * u;
+        for (int64_t group = begin / 256; group * 256 < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, (end + 255) / 256);
+            const int64_t all = SMALLER(stop * 256, end), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f32 m_scale_spare[2], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 2);
+            uint8_t v_spare[512], *restrict v_here = FULL(v_at + start, v_spare, left, 512);
+            f32 v_scale_spare[2], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 2);
+            REAL m_scale_kept[2];
+            REAL v_scale_kept[2];
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
+            REAL v_ratio_kept[512];
+            look_up(v_ratio_kept, v_here, 512, &v_ratio_table);
+            for (int64_t block = group; block < group + 2; block++) {
+                const REAL m_scale = m_scale_here[block - group];
+                const REAL v_scale = v_scale_here[block - group];
+                m_scale_kept[block - group] = m_scale;
+                v_scale_kept[block - group] = v_scale;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_scale = m_scale_kept[block - group];
+                REAL v_scale = v_scale_kept[block - group];
+                const int64_t first = block * 256;
+                {
+                    REAL param_square_sum_part = 0;
+                    REAL u_square_sum_part = 0;
+                    #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : u_square_sum_part)
+                    for (int64_t i = first; i < SMALLER(first + 256, all); i++) {
+                        const REAL param = LOAD(PARAM, param_here[i - start]);
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        const REAL v_ratio = v_ratio_kept[i - start];
+                        REAL m = m_scale * m_ratio;
+                        grad = grad_scale * grad;
+                        const REAL g = factor * grad;  // lamb.opt:24
+                        m = beta1 * m + one_minus_beta1 * g;  // lamb.opt:25
+                        REAL v = v_scale * v_ratio;
+                        v = beta2 * v + one_minus_beta2 * g * g;  // lamb.opt:26
+                        const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
+                        param_square_sum_part += param * param;
+                        u_square_sum_part += u * u;
+                    }
+                    param_square_sum_total += param_square_sum_part;
+                    u_square_sum_total += u_square_sum_part;
                 }
-                param_square_sum_total += param_square_sum_part;
-                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = param_square_sum_total;
@@ -2203,36 +2220,52 @@ void lamb8bit_9(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         const REAL weight_decay = (REAL)numbers[8];
         double param_square_sum_total = 0;
         double u_square_sum_total = 0;
-        const int64_t length = 256;
-        for (int64_t block = begin / length; block * length < end; block++) {
-            const int64_t start = block * length;
-            const int64_t first = LARGER(begin, start), last = SMALLER(start + length, end);
-            REAL m_ratio_kept[256];
-            look_up(m_ratio_kept, m_at + start, last - start, &m_ratio_table);
-            REAL v_ratio_kept[256];
-            look_up(v_ratio_kept, v_at + start, last - start, &v_ratio_table);
-            const REAL m_scale = m_scale_at[block];
-            const REAL v_scale = v_scale_at[block];
-            {
-                REAL param_square_sum_part = 0;
-                REAL u_square_sum_part = 0;
-                #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : u_square_sum_part)
-                for (int64_t i = first; i < last; i++) {
-                    const REAL param = LOAD(PARAM, param_at[i]);
-                    const REAL m_ratio = m_ratio_kept[i - start];
-                    REAL grad = LOAD(GRAD, grad_at[i]);
-                    const REAL v_ratio = v_ratio_kept[i - start];
-                    REAL m = m_scale * m_ratio;
-                    grad = grad_scale * grad;
-                    m = beta1 * m + one_minus_beta1 * grad;  // lamb.opt:25
-                    REAL v = v_scale * v_ratio;
-                    v = beta2 * v + one_minus_beta2 * grad * grad;  // lamb.opt:26
-                    const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
-                    param_square_sum_part += param * param;
-                    u_square_sum_part += u * u;
+        for (int64_t group = begin / 256; group * 256 < end; group += 2) {
+            const int64_t start = group * 256, stop = SMALLER(group + 2, (end + 255) / 256);
+            const int64_t all = SMALLER(stop * 256, end), left = all - start;
+            PARAM param_spare[512], *restrict param_here = FULL(param_at + start, param_spare, left, 512);
+            GRAD grad_spare[512], *restrict grad_here = FULL(grad_at + start, grad_spare, left, 512);
+            uint8_t m_spare[512], *restrict m_here = FULL(m_at + start, m_spare, left, 512);
+            f32 m_scale_spare[2], *restrict m_scale_here = FULL(m_scale_at + group, m_scale_spare, stop - group, 2);
+            uint8_t v_spare[512], *restrict v_here = FULL(v_at + start, v_spare, left, 512);
+            f32 v_scale_spare[2], *restrict v_scale_here = FULL(v_scale_at + group, v_scale_spare, stop - group, 2);
+            REAL m_scale_kept[2];
+            REAL v_scale_kept[2];
+            REAL m_ratio_kept[512];
+            look_up(m_ratio_kept, m_here, 512, &m_ratio_table);
+            REAL v_ratio_kept[512];
+            look_up(v_ratio_kept, v_here, 512, &v_ratio_table);
+            for (int64_t block = group; block < group + 2; block++) {
+                const REAL m_scale = m_scale_here[block - group];
+                const REAL v_scale = v_scale_here[block - group];
+                m_scale_kept[block - group] = m_scale;
+                v_scale_kept[block - group] = v_scale;
+            }
+            for (int64_t block = group; block < group + 2; block++) {
+                REAL m_scale = m_scale_kept[block - group];
+                REAL v_scale = v_scale_kept[block - group];
+                const int64_t first = block * 256;
+                {
+                    REAL param_square_sum_part = 0;
+                    REAL u_square_sum_part = 0;
+                    #pragma omp simd reduction(+ : param_square_sum_part) reduction(+ : u_square_sum_part)
+                    for (int64_t i = first; i < SMALLER(first + 256, all); i++) {
+                        const REAL param = LOAD(PARAM, param_here[i - start]);
+                        const REAL m_ratio = m_ratio_kept[i - start];
+                        REAL grad = LOAD(GRAD, grad_here[i - start]);
+                        const REAL v_ratio = v_ratio_kept[i - start];
+                        REAL m = m_scale * m_ratio;
+                        grad = grad_scale * grad;
+                        m = beta1 * m + one_minus_beta1 * grad;  // lamb.opt:25
+                        REAL v = v_scale * v_ratio;
+                        v = beta2 * v + one_minus_beta2 * grad * grad;  // lamb.opt:26
+                        const REAL u = inverse_correction_beta1 * m / (SQRT(inverse_correction_beta2 * v) + eps) + weight_decay * param;  // lamb.opt:27
+                        param_square_sum_part += param * param;
+                        u_square_sum_part += u * u;
+                    }
+                    param_square_sum_total += param_square_sum_part;
+                    u_square_sum_total += u_square_sum_part;
                 }
-                param_square_sum_total += param_square_sum_part;
-                u_square_sum_total += u_square_sum_part;
             }
         }
         partials[PARTIALS * task + 0] = param_square_sum_total;
@@ -3095,6 +3128,7 @@ class LAMB8bit(CompiledOptimizer):
                     scalars=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9),
                     totals=(0,),
                     tables=("tasks", "pointers", "scalars", "totals", "partials"),
+                    multiple=256,
                     triton=lamb8bit_5,
                     triton_tables=("tasks", "pointers", "scalars", "totals", "partials"),
                     triton_alive=10,
@@ -3185,6 +3219,7 @@ class LAMB8bit(CompiledOptimizer):
                     partials=("sum", "sum"),
                     scalars=(0, 1, 2, 3, 4, 5, 6, 7, 8),
                     tables=("tasks", "pointers", "scalars", "partials"),
+                    multiple=256,
                     triton=lamb8bit_9,
                     triton_tables=("tasks", "pointers", "scalars", "partials"),
                     triton_alive=10,

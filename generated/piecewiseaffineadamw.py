@@ -183,6 +183,8 @@ static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x);
 #define WORD JOIN(WORD_OF_, REAL)
 static inline WORD WORD_OF(REAL x) { WORD bits; memcpy(&bits, &x, sizeof x); return bits; }
 static inline REAL REAL_OF(WORD bits) { REAL x; memcpy(&x, &bits, sizeof x); return x; }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
+static inline double sign(double x) { return where(x > 0, 1, where(x < 0, -1, x)); }
 static inline float load_f32(f32 x) { return x; }
 static inline double load_f64(f64 x) { return x; }
 static inline float load_bf16(bf16 x) { return float_of((uint32_t)x << 16); }
@@ -194,11 +196,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;
@@ -218,11 +221,10 @@ static inline REAL usual_or(int usual, WORD bits, REAL exact)
 {
     return REAL_OF(usual ? bits : WORD_OF(exact));
 }
-static inline REAL AFFINE_PRODUCT(REAL a, REAL b)
+static inline REAL AFFINE_SQUARE(REAL x) /* where x is not normal, neither is its square */
 {
-    const WORD x = SIZE_OF(a), y = SIZE_OF(b);
-    const int usual = (x - LEAST < MANY) & (y - LEAST < MANY) & (x + y - ONE - LEAST < MANY);
-    return usual_or(usual, WORD_OF(a) + WORD_OF(b) - ONE, a * b);
+    const WORD twice = WORD_OF(x) << 1; /* without the sign */
+    return usual_or(twice - ONE - LEAST < MANY, twice - ONE, x * x);
 }
 static inline REAL AFFINE_QUOTIENT(REAL a, REAL b)
 {
@@ -283,7 +285,7 @@ void piecewise_affine_adamw(int64_t count, const int64_t *tasks, const int64_t *
             param = AFFINE_SCALED(param, one_minus_lr_weight_decay);  // adamw.opt:24
             grad = grad_scale * grad;
             m = AFFINE_SCALED(m, beta1) + AFFINE_SCALED(grad, one_minus_beta1);  // adamw.opt:19
-            v = AFFINE_SCALED(v, beta2) + AFFINE_SCALED(AFFINE_PRODUCT(grad, grad), one_minus_beta2);  // adamw.opt:20
+            v = AFFINE_SCALED(v, beta2) + AFFINE_SCALED(AFFINE_SQUARE(grad), one_minus_beta2);  // adamw.opt:20
             const REAL direction = AFFINE_QUOTIENT(AFFINE_DIVIDED(m, correction_beta1), AFFINE_ROOT(AFFINE_DIVIDED(v, correction_beta2)) + eps);  // adamw.opt:21
             param = param - AFFINE_SCALED(direction, lr);  // adamw.opt:21
             param_at[i] = STORE(PARAM, param);

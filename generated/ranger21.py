@@ -3780,6 +3780,13 @@ static inline float where_f32(int holds, float a, float b) /* no branch */
     const uint32_t mask = -(uint32_t)holds;
     return float_of((bits_of(a) & mask) | (bits_of(b) & ~mask));
 }
+static inline float near_one_f32(float x, float n) /* 2^-n e^x, of a size between 0.7 and 1.5 */
+{
+    const float r = x - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
+    const float q = 0.5f + r * (0.166665122f + r * (0.0416661873f + r * (0.0083695995f
+        + r * 0.00139517116f)));
+    return 1 + (r + r * r * q);
+}
 static inline float exp_f32(float x)
 {
     const float below = where_f32(x > 89, 89, x), inside = where_f32(below < -104, -104, below);
@@ -3787,18 +3794,19 @@ static inline float exp_f32(float x)
     const int32_t power = (int32_t)(bits_of(shifted) - bits_of(0x1.8p23f)), half = power >> 1;
     const float one = float_of((uint32_t)(half + 127) << 23);
     const float other = float_of((uint32_t)(power - half + 127) << 23);
-    const float r = inside - n * 0x1.62e4p-1f - n * 0x1.7f7d1cp-20f;
-    const float q = 0.5f + r * (0.166665122f + r * (0.0416661873f + r * (0.0083695995f
-        + r * 0.00139517116f)));
-    return (1 + (r + r * r * q)) * one * other;
+    return near_one_f32(inside, n) * one * other;
 }
 static inline float softplus_f32(float x)
 {
-    const float e = exp_f32(-fabsf(x));
+    const uint32_t minus = bits_of(x) | 0x80000000, least = bits_of(where_f32(x < 0, -104, -80));
+    const float down = float_of(SMALLER(minus, least)); /* the larger of two negative numbers */
+    const float shifted = down * 0x1.715476p+0f + 0x1.80008p23f, n = shifted - 0x1.80008p23f;
+    const uint32_t power = bits_of(shifted) << 23; /* n + 64, where exponents are */
+    const float e = float_of(bits_of(near_one_f32(down, n)) + power) * 0x1p-64f;
     const float q = -0.499999315f + e * (0.33330512f + e * (-0.249585807f + e * (0.196953639f
         + e * (-0.15355292f + e * (0.106803775f + e * (-0.0576626807f + e * (0.0202036463f
         + e * -0.00331826392f)))))));
-    return (x > 0 ? x : 0) + e * (1 + e * q);
+    return where_f32(x < 0, 0, x) + e * (1 + e * q);
 }
 static inline REAL SQRT(REAL x) { return sizeof(REAL) == 8 ? sqrt(x) : sqrtf(x); }
 static inline REAL EXP(REAL x) { return sizeof(REAL) == 8 ? exp(x) : exp_f32(x); }
@@ -3816,6 +3824,7 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
     memcpy(&a, &x, sizeof a);
     return a;
 }
+static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MAXIMUM(REAL a, REAL b) { return WHERE(a != a, a, MAX_NUMBER(a, b)); }
 static inline REAL SOFTPLUS(REAL x)
@@ -3834,11 +3843,12 @@ static inline float load_f16(f16 x)
 }
 static inline f32 store_f32(REAL x) { return (f32)x; }
 static inline f64 store_f64(REAL x) { return x; }
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
     const uint32_t bits = bits_of(x), size = bits & 0x7fffffff;

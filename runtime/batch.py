@@ -99,6 +99,7 @@ class Bucket:
     _grads: Numbers = field(init=False)
     _moved: NDArray[np.bool_] = field(init=False)
     _given: bytes = b""
+    _waits: bool = False  # whether there is more than the numbers that the host has
     _rows: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     _tasks: dict[object, Tasks] = field(default_factory=dict[object, Tasks])
 
@@ -126,9 +127,12 @@ class Bucket:
     def write_scalars(self, choices: Sequence[Choice], facts: Sequence[Facts]) -> bool:
         """Write what the host computed; whether any of it is new."""
         given = [choices[cohort].scalars for cohort in self.cohorts]
-        own = {c for scalars in given for c, x in enumerate(scalars) if x is OWN_KEY}
-        plain = [[0.0 if _is_later(x) else x for x in scalars] for scalars in given]
-        rows = np.array(plain, dtype=np.float64)
+        own: set[int] = set()
+        self._waits = any(_is_later(x) for scalars in given for x in scalars)
+        if self._waits:
+            own = {c for scalars in given for c, x in enumerate(scalars) if x is OWN_KEY}
+            given = [tuple(0.0 if _is_later(x) else x for x in scalars) for scalars in given]
+        rows = np.array(given, dtype=np.float64)
         known = rows.tobytes()
         if known == self._given and not own:
             return False
@@ -142,6 +146,8 @@ class Bucket:
 
     def write_moving(self, choices: Sequence[Choice]) -> None:
         """Write, on the device, what was computed there."""
+        if not self._waits:
+            return
         for number, cohort in enumerate(self.cohorts):
             for column, value in enumerate(choices[cohort].scalars):
                 if isinstance(value, Tensor):
@@ -173,19 +179,21 @@ class Bucket:
 
     # ------------------------------------------------------------ tasks
 
-    def tasks(self, kept: Kept, level: Level | None, size: int) -> Tasks:
+    def tasks(self, kept: Kept, level: Level | None, size: int, multiple: int = 1) -> Tasks:
         """The tasks of a sweep over cells of `level` (or elements), each of about `size` elements,
-        and of one cell at least."""
-        found = self._tasks.get((level, size))
+        and of a `multiple` of so many cells."""
+        cut = (level, size, multiple)
+        found = self._tasks.get(cut)
         if found is None:
-            key = (level, size, [(m.fact.shape, m.choice.sizes) for m in self.members])
-            found = kept.get((self.place, level), key, lambda: self._make_tasks(level, size))
-            self._tasks[level, size] = found
+            key = (*cut, [(m.fact.shape, m.choice.sizes) for m in self.members])
+            found = kept.get((self.place, level, multiple), key, lambda: self._make_tasks(*cut))
+            self._tasks[cut] = found
         return found
 
-    def _make_tasks(self, level: Level | None, size: int) -> Tasks:
+    def _make_tasks(self, level: Level | None, size: int, multiple: int) -> Tasks:
         reach = [extent(level, m.fact, m.choice.sizes, size) for m in self.members]
         ends, steps = np.array(reach, dtype=np.int64).T
+        steps = -(-steps // multiple) * multiple
         counts = -(-ends // steps)
         firsts = np.cumsum(counts) - counts
         rows = np.repeat(np.arange(len(ends)), counts)
@@ -200,7 +208,7 @@ class Bucket:
 
 def _is_later(scalar: object) -> bool:
     """Whether something else than the number that the host has comes in its place."""
-    return scalar is OWN_KEY or isinstance(scalar, Tensor)
+    return type(scalar) is not float and (scalar is OWN_KEY or isinstance(scalar, Tensor))
 
 
 def personal(choice: Choice, told: Facts, index: int) -> Choice:

@@ -30,7 +30,6 @@ Step = Sweep | Finish | Matrix
 # Elements per task on a CPU: small enough to share one tensor of a million fairly among many
 # threads, large enough that a task (half a megabyte of traffic) hides its own bookkeeping.
 _C_TASK = 16384
-C_COLUMNS = ("tiles", 64, 4096)  # as the C functions expect it (compiler/emit/c_columns.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +203,9 @@ class Family:
             return Tasks(rows, torch.stack((rows, torch.ones_like(rows)), dim=1), 0)
         if self.target != "c":
             return bucket.tasks(self.kept, sweep.cell, task_size(sweep))
-        if sweep.cell == "cols":  # read as memory lies, not column by column: a tile per task
-            return bucket.tasks(self.kept, C_COLUMNS, 1)
-        return bucket.tasks(self.kept, sweep.cell, _C_TASK)
+        if sweep.tile:  # read as memory lies, not column by column
+            return bucket.tasks(self.kept, ("tiles", *sweep.tile), 1)
+        return bucket.tasks(self.kept, sweep.cell, _C_TASK, sweep.multiple)
 
     def complete(self, parts: Parts) -> None:
         """The finish that stands ahead, of `parts`. What it reads besides slots is the same for all

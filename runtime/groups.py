@@ -24,11 +24,12 @@ _HUGE = 32 << 20
 
 
 def groups(bucket: Bucket, steps: Sequence[Sweep | Finish | Matrix]) -> list[slice]:
-    """The rows of each group. All rows are one group where there is only one sweep, and where a
-    matrix step wants all tensors."""
+    """The rows of each group. All rows are one group where memory is walked only once (over columns
+    C walks twice in a sweep), and where a matrix step wants all tensors."""
     sweeps = [step for step in steps if isinstance(step, Sweep)]
     count = len(bucket.members)
-    if len(sweeps) < 2 or any(isinstance(step, Matrix) for step in steps):
+    once = len(sweeps) < 2 and all(sweep.cell != "cols" for sweep in sweeps)
+    if once or any(isinstance(step, Matrix) for step in steps):
         return [slice(0, count)]
     touched = {name for sweep in sweeps for name in (*sweep.loads, *sweep.stores)}
     width = sum(

@@ -42,7 +42,8 @@ class Stream:
 
     dtype: `param`, `grad` (that tensor's own), `real` (float32, or float64 beside a float64
     parameter), or a plain name (`uint8`). `initial`: what a new state holds, a number or `"param"`.
-    `kind`: param, grad, state (kept in `optimizer.state` or `param_groups`) or temporary.
+    `kind`: param, grad, state (kept in `optimizer.state` or `param_groups`), temporary, or bands
+    (a temporary that the C target alone needs).
     """
 
     name: str
@@ -58,6 +59,7 @@ class Sweep:
 
     `scalars`, `values` and `totals` are the columns that the torch form is called with, after its
     loads; it returns the stores, then `partials` numbers, whose kinds (sum, max, min) these are.
+    A C task has a `multiple` of so many cells (or elements), or is a `tile` of rows and columns.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Sweep:
     stores: tuple[str, ...]
     cell: Level | None = None
     partials: tuple[str, ...] = ()
+    multiple: int = 1
+    tile: tuple[int, ...] = ()
     scalars: tuple[int, ...] = ()
     values: tuple[int, ...] = ()
     totals: tuple[int, ...] = ()

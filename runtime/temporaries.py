@@ -17,6 +17,7 @@ from .batch import Bucket
 from .cells import shape
 from .dtypes import stored
 from .path import Stream
+from .target import target_of
 
 
 class Temporaries:
@@ -27,7 +28,7 @@ class Temporaries:
         self._streams = [
             _Stream(column, stream, bucket)
             for column, stream in enumerate(bucket.path.streams)
-            if stream.kind == "temporary"
+            if stream.kind in ("temporary", "bands")
         ]
         self._pieces: list[Tensor] = []
 
@@ -65,7 +66,10 @@ class _Stream:
     def __init__(self, column: int, stream: Stream, bucket: Bucket) -> None:
         self.column, self.name = column, stream.name
         self.dtype = stored(stream.dtype, *bucket.dtypes)
-        self.shapes = [shape(stream.level, m.fact, m.choice.sizes) for m in bucket.members]
+        here = stream.kind == "temporary" or target_of(bucket.device) == "c"
+        self.shapes = [
+            shape(stream.level, m.fact, m.choice.sizes) if here else (0,) for m in bucket.members
+        ]
         padded = [-(-prod(form) // 64) * 64 for form in self.shapes]
         self.firsts = list(accumulate(padded, initial=0))
         self.offsets = np.array(self.firsts[:-1], dtype=np.int64) * self.dtype.itemsize

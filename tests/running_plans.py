@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from stepc.compiler.emit.c import CFunction, c_function, c_module
-from stepc.compiler.emit.c_columns import TILE_COLS, TILE_ROWS
 from stepc.compiler.ir import Node, Program, Stream, ordered
 from stepc.compiler.plan import Finish, Plan, Sweep
 from stepc.compiler.text import show_host
@@ -27,7 +26,6 @@ from stepc.dsl.source import NOWHERE
 
 FLAGS = ("-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 FACTS = ("numel", "rows", "cols")
-TILE = Level("tiles", tuple(constant(size, NOWHERE) for size in (TILE_ROWS, TILE_COLS)))
 DTYPES = {"f32": np.float32, "f64": np.float64, "bf16": np.uint16, "f16": np.float16}
 
 
@@ -247,9 +245,10 @@ def run_c(
     tables = _tables(plan, tensors, hypers)
     for step, function in zip(plan.steps, functions, strict=True):
         if isinstance(step, Sweep):
-            by_columns = step.cell is not None and step.cell.kind == "cols"
-            cut = (TILE, 1) if by_columns else (step.cell, task_size)
-            tables["tasks"], tables["spans"] = tasks_of(cut[0], tensors, hypers, cut[1])
+            tile = Level("tiles", tuple(constant(size, NOWHERE) for size in function.tile))
+            cut = (tile, 1) if function.tile else (step.cell, task_size)
+            multiple = function.multiple
+            tables["tasks"], tables["spans"] = tasks_of(cut[0], tensors, hypers, cut[1], multiple)
             width = max(len(s.partials) for s in plan.sweeps)
             if step.partials:
                 tables["partials"] = np.full((len(tables["tasks"]), width), np.nan)

@@ -15,6 +15,8 @@ import pytest
 from contract import Optimizer, classes
 
 from stepc.compiler.emit.c_prelude import prelude
+from stepc.dsl.evaluate import ELEMENTARY
+from stepc.dsl.storage import split
 from stepc.runtime.c_compiler import BASE, find_compiler
 
 COMPILER = find_compiler() or ("none",)
@@ -121,3 +123,86 @@ def test_functions_of_float32_are_exact(name: str, variant: str, tmp_path: Path)
     assert (np.abs(got[large]) > 3.4028e38).all() and (np.sign(got) == np.sign(nearest))[
         large
     ].all()
+
+
+@pytest.mark.skipif(COMPILER == ("none",), reason="no C compiler")
+@pytest.mark.parametrize("counts", [127, 32767])
+@pytest.mark.parametrize("dtype", ["bf16", "f16"])
+def test_remainders_are_the_definition_s(dtype: str, counts: int, tmp_path: Path) -> None:
+    """Of every number of 16 bits, and of those between it and the next: ties, all but ties."""
+    count = f"R({counts}) * MIN_NUMBER(IN_HALF_ULPS(x[i] - r, r), 1)"
+    loop = f"{{ const REAL r = ROUND_TO_PARAM(x[i]); y[i] = r; rest[i] = AWAY({count}); }}"
+    head = "void all(int n, const REAL *x, REAL *y, int *rest)"
+    call = f"{head} {{ for (int i = 0; i < n; i++) {loop} }}"
+    source, library = tmp_path / "f.c", tmp_path / "f.so"
+    source.write_text("\n".join([*prelude(call), call]))
+    flags = [*BASE, "-march=native", f"-DPARAM={dtype}", "-DGRAD=f32"]
+    subprocess.run([*COMPILER, *flags, "-o", str(library), str(source), "-lm"], check=True)
+    below = [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x1000, 0x0FFF, 0x1001, 0x2000, 0x3000, 0x5555]
+    bits = np.arange(0, 1 << 16, dtype=np.uint32)[:, None] << 16 | np.array(below, np.uint32)
+    x = bits.reshape(-1).view(np.float32)
+    x = x[np.abs(x) < (3.3e38 if dtype == "bf16" else 65000)]
+    got, rest = np.empty_like(x), np.empty(x.shape, np.int32)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (x, got, rest)]
+    ctypes.CDLL(str(library)).all(ctypes.c_int(len(x)), *pointers)
+    name = {"bf16": "bfloat16", "f16": "float16"}[dtype]
+    narrow, want = split(x.astype(np.float64), name, counts.bit_length() + 1)
+    np.testing.assert_array_equal(got, narrow)
+    rounds = (dtype, counts) == ("f16", 32767)  # 15 bits times as many: float32 has but 24
+    assert np.abs(rest - want).max() <= rounds
+    assert np.mean(rest != want) < 0.002
+
+
+AFFINE = {  # functions of C, the interpreter's operation, and its exact counterpart
+    "AFFINE_PRODUCT": ("affine_product", np.multiply),
+    "AFFINE_SCALED": ("affine_product", np.multiply),
+    "AFFINE_SQUARE": ("affine_product", np.multiply),
+    "AFFINE_QUOTIENT": ("affine_quotient", np.divide),
+    "AFFINE_DIVIDED": ("affine_quotient", np.divide),
+    "AFFINE_ROOT": ("affine_root", np.sqrt),
+}
+BORDERS = [
+    0, 1, 0x7FFFFF, 0x800000, 0x800001, 0x1FE00000, 0x20000000, 0x20000001, 0x3F7FFFFF, 0x3F800000,
+    0x3F800001, 0x5F7FFFFF, 0x5F800000, 0x7F7FFFFF, 0x7F800000, 0x7FC00000,
+]  # fmt: skip
+
+
+@pytest.mark.skipif(COMPILER == ("none",), reason="no C compiler")
+@pytest.mark.parametrize("name", AFFINE)
+def test_affine_functions_mean_what_the_interpreter_says(name: str, tmp_path: Path) -> None:
+    """To the bit where the affine result is taken, two units beside it where the exact one is."""
+    sizes = np.concatenate([BORDERS, np.random.default_rng(3).integers(0, 1 << 31, 240)])
+    numbers = np.concatenate([sizes, sizes | 1 << 31]).astype(np.uint32).view(np.float32)
+    a, b = (x.ravel() for x in np.meshgrid(numbers, numbers, indexing="ij"))
+    takes = [a] if name in ("AFFINE_ROOT", "AFFINE_SQUARE") else [a, b]
+    op, exactly = AFFINE[name]
+    given = [a, a] if name == "AFFINE_SQUARE" else takes
+    got = called(name, takes, tmp_path)
+    with np.errstate(all="ignore"):
+        exact = exactly(*given)
+        want = ELEMENTARY[op](*(x.astype(np.float64) for x in given))
+        usual = (abs(want) >= 2.0**-126) & (abs(want) < 2.0**128)
+        for x in given:
+            usual &= (abs(x) >= 2.0**-126) & np.isfinite(x)
+        np.testing.assert_array_equal(got[usual], want[usual].astype(np.float32))
+        unit = np.spacing(np.maximum(abs(exact), np.float32(2.0**-126)))
+        near = (got == exact) | (abs(got - exact) <= 2 * unit) | np.isnan(got) & np.isnan(exact)
+        if name == "AFFINE_DIVIDED":
+            near |= np.isinf(1 / b)  # it multiplies by the inverse
+    assert (near | usual).all()
+
+
+def called(name: str, takes: list[np.ndarray], folder: Path) -> np.ndarray:
+    """What a function of the C target gives for float32 numbers."""
+    words = [f"x{k}" for k in range(len(takes))]
+    head = f"void all(int n, REAL *y, {', '.join(f'const REAL *{x}' for x in words)})"
+    call = f"{name}({', '.join(f'{x}[i]' for x in words)})"
+    text = f"{head} {{ for (int i = 0; i < n; i++) y[i] = {call}; }}"
+    source, library = folder / "f.c", folder / "f.so"
+    source.write_text("\n".join([*prelude(text), text]))
+    flags = [*BASE, "-march=native", "-DPARAM=f32", "-DGRAD=f32"]
+    subprocess.run([*COMPILER, *flags, "-o", str(library), str(source), "-lm"], check=True)
+    result = np.empty_like(takes[0])
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (result, *takes)]
+    ctypes.CDLL(str(library)).all(ctypes.c_int(len(result)), *pointers)
+    return result

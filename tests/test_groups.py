@@ -8,6 +8,7 @@ import pytest
 import torch
 from contract import Optimizer, classes, make, parameters, same, takes_matrices_only, train, values
 
+import stepc
 from stepc.runtime import c as target
 from stepc.runtime import groups
 from stepc.runtime.path import Matrix, Sweep
@@ -92,3 +93,27 @@ def test_a_matrix_step_has_all_tensors(
     launched.clear()
     stepped(cls, 1 << 40, monkeypatch)
     assert once == launched
+
+
+COLUMNS = """
+optimizer ColumnNormSGD:
+    "SGD along columns of length one."
+    hyper lr = 0.1 in [0, inf)
+    update:
+        direction = grad / (norm(grad, per cols) + 1e-8)
+"""
+
+
+def test_one_sweep_over_columns_is_two_walks(
+    launched: list[Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it goes from group to group as well: what its first walk read is in the cache."""
+    cls = stepc.compile(COLUMNS)
+    assert [len(path.steps) for path in cls.paths] == [1]
+    takes_matrices_only(cls)  # a step to find out, once
+    launched.clear()
+    together = stepped(cls, 1 << 40, monkeypatch)
+    assert len(launched) == 3
+    launched.clear()
+    assert same(stepped(cls, 1, monkeypatch), together)
+    assert len(launched) == 3 * len(SHAPES)

@@ -98,6 +98,29 @@ def test_the_same_remainders_as_the_definition(dtype: str, bits: int, target: st
     np.testing.assert_array_equal(run.state("remainder"), rest)
 
 
+@BITS
+@NARROW
+@pytest.mark.parametrize("guard", ["", "guard norm(grad) < 1e30"])
+@pytest.mark.parametrize("target", ["torch", "c"])
+def test_the_same_remainders_beside_codes(guard: str, dtype: str, bits: int, target: str) -> None:
+    """There C joins and splits several blocks at once, in loops of their own; some are not full."""
+    start = torch.tensor(values(3000, 2)).to(getattr(torch, dtype)).double().numpy()
+    codes = (
+        f"state m: like param\nquantize m: softsign8(block = 32)\nround param: master({bits = })"
+    )
+    run = Run(target, rule(f"{guard}\nm = m + grad\ndirection = grad", codes), start, dtype=dtype)
+    grad = half_ulp(start, dtype) * np.random.default_rng(3).integers(-64, 64, 3000) / 64
+    run.step(grad)
+    held = torch.tensor(grad).to(getattr(torch, dtype)).double().numpy()
+    narrow, rest = split((start - held).astype(np.float32).astype(np.float64), dtype, bits)
+    np.testing.assert_array_equal(run.params[0], narrow)
+    np.testing.assert_array_equal(run.state("remainder"), rest)
+    if bits == 8:  # so coarse that what was joined is split again
+        run.step(0)
+        np.testing.assert_array_equal(run.params[0], narrow)
+        np.testing.assert_array_equal(run.state("remainder"), rest)
+
+
 @every_target
 @BITS
 def test_a_guard_keeps_the_remainder(bits: int, target: str) -> None:

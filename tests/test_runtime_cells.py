@@ -8,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stepc
-from stepc.compiler.emit.c_columns import TILE_COLS, TILE_ROWS
 from stepc.runtime.cells import count, length, shape
 from stepc.runtime.facts import Facts
-from stepc.runtime.family import C_COLUMNS
 from stepc.runtime.forms import reduce, round_stochastic, spread
 from stepc.runtime.path import Level
 from stepc.runtime.random import hash32
@@ -151,11 +149,6 @@ def test_rounding_bits_follow_the_definition() -> None:
         expected.append(((value & 0xFFFFFFFF) + chance) & 0xFFFF0000)
     found = round_stochastic(x, float(key), torch.bfloat16).flatten().view(torch.int32).tolist()
     assert [value & 0xFFFFFFFF for value in found] == expected
-
-
-def test_the_runtime_cuts_columns_as_c_expects_it() -> None:
-    """Neither room imports the other for it; C would write beyond its arrays."""
-    assert C_COLUMNS == ("tiles", TILE_ROWS, TILE_COLS)
 
 
 @pytest.mark.parametrize("shape", [(130, 70), (3, 4100), (129, 4097), (1, 9000)])

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...dsl.levels import ROWS, Level
+from ..bands import BAND_ROWS
 from ..plan import Finish, Plan, Sweep
 from .body import Body, stream_of, sweep_body
+from .c_bands import by_bands
 from .c_blocks import Blocks
-from .c_columns import columns
+from .c_columns import TILE_COLS, TILE_ROWS, columns
 from .c_finish import finish_lines
 from .c_loops import Loops, partial_name
 from .c_prelude import prelude
@@ -39,18 +41,25 @@ TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class CFunction:
-    """One function as text, and the tables it takes (after `count`), in order."""
+    """One function as text, and the tables it takes (after `count`), in order. A task of a sweep
+    has a `multiple` of so many cells, or elements, until its tensor ends; over columns it is a
+    `tile` of rows and columns."""
 
     name: str
     tables: tuple[str, ...]
     text: str
+    multiple: int = 1
+    tile: tuple[int, ...] = ()
 
 
 def c_function(plan: Plan, step: Sweep | Finish, name: str) -> CFunction:
     """The function of one step."""
     if isinstance(step, Sweep):
-        parts = _sweep(plan, for_blocks(plan, step))
-        return _function("c_sweep", name, _sweep_title(step), "const ", **parts)
+        parts = _sweep(plan, for_blocks(plan, by_bands(plan, step)))
+        made = _function("c_sweep", name, _sweep_title(step), "const ", **parts)
+        if step.cell is not None and step.cell.kind == "cols":
+            return replace(made, tile=(TILE_ROWS, TILE_COLS))
+        return replace(made, multiple=_multiple(step))
     return _function("c_finish", name, _finish_title(step), "", lines=finish_lines(plan, step))
 
 
@@ -116,6 +125,14 @@ def _sweep(plan: Plan, sweep: Sweep) -> dict[str, list[Any]]:
     lines = [f"const int64_t {task};", *address_lines(plan, lines), *lines]
     tables = loops.prepared() if isinstance(loops, Blocks) else []
     return {"before": [*limits, *tables] if tables else [], "loops": [lines], "after": []}
+
+
+def _multiple(sweep: Sweep) -> int:
+    """Cells of which a task has only whole groups: bands of rows, blocks of a flat sweep."""
+    if sweep.begins:
+        return BAND_ROWS
+    blocks = None if sweep.cell else _segments(sweep)
+    return (blocks and cell_size(blocks)) or 1
 
 
 def _loops(plan: Plan, sweep: Sweep, body: Body, cell: Level | None) -> Loops:

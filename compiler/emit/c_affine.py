@@ -1,7 +1,7 @@
 """Piecewise affine arithmetic in C (dsl/affine.py says what it means): the bits of a number, read
 as an integer, are its piecewise linear logarithm, so products are sums of integers.
 
-    AFFINE_PRODUCT(a, b)   AFFINE_QUOTIENT(a, b)   AFFINE_ROOT(x)
+    AFFINE_PRODUCT(a, b)   AFFINE_SQUARE(x)   AFFINE_QUOTIENT(a, b)   AFFINE_ROOT(x)
     AFFINE_SCALED(x, by)   AFFINE_DIVIDED(x, by)                  `by` is the same for all elements
 
 Signs, in the bit above all that is added, take care of themselves. That a number is normal and
@@ -40,6 +40,12 @@ static inline REAL AFFINE_PRODUCT(REAL a, REAL b)
     const WORD x = SIZE_OF(a), y = SIZE_OF(b);
     const int usual = (x - LEAST < MANY) & (y - LEAST < MANY) & (x + y - ONE - LEAST < MANY);
     return usual_or(usual, WORD_OF(a) + WORD_OF(b) - ONE, a * b);
+}""",
+    "AFFINE_SQUARE": """\
+static inline REAL AFFINE_SQUARE(REAL x) /* where x is not normal, neither is its square */
+{
+    const WORD twice = WORD_OF(x) << 1; /* without the sign */
+    return usual_or(twice - ONE - LEAST < MANY, twice - ONE, x * x);
 }""",
     "AFFINE_QUOTIENT": """\
 static inline REAL AFFINE_QUOTIENT(REAL a, REAL b)

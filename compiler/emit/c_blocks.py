@@ -67,17 +67,21 @@ class Blocks(KeptCodes):
         if not self.whole:
             return super(Blocks, self)._cells(cell)
         counter, several = ("group", self.several) if self.several > 1 else ("block", 1)
+        begin, inside, last = "begin", f"{counter} < end", "numel"
         stop = f"SMALLER(group + {several}, end)" if several > 1 else "block + 1"
+        if self.sweep.cell is None:  # begin and end are elements
+            begin, inside, last = f"begin / {self.size}", f"{counter} * {self.size} < end", "end"
+            stop = f"SMALLER(group + {several}, (end + {self.size - 1}) / {self.size})"
         lines = [
             f"const int64_t start = {counter} * {self.size}, stop = {stop};",
-            f"const int64_t all = SMALLER(stop * {self.size}, numel), left = all - start;",
+            f"const int64_t all = SMALLER(stop * {self.size}, {last}), left = all - start;",
             *self.piece(),
             *(self._together() if several > 1 else self._alone(counter)),
             *self.put_back(),
         ]
         step = f"{counter} += {several}" if several > 1 else f"{counter}++"
         return [
-            f"for (int64_t {counter} = begin; {counter} < end; {step}) {{",
+            f"for (int64_t {counter} = {begin}; {inside}; {step}) {{",
             *indented(lines),
             "}",
         ]
@@ -92,8 +96,9 @@ class Blocks(KeptCodes):
         lines = [*self.kept_arrays(), *self.read_codes()]
         lines += [self.load(node, counter) for node in self.body.cell_loads]
         lines += self.lets(self.body.cell_lines, self.body.cell_loads)
+        last = f"first + {self.size}" if self.whole else "last"
         for walk in self.body.rounds:
-            lines += self._round(walk, "first", "last")
+            lines += self._round(walk, "first", last)
         lines += self.write_codes()
         lines += [self.store(s, counter) for s in self.cell_stores]
         return lines + [s.into(s.name) for s in self.cell_sums]
@@ -121,22 +126,34 @@ class Blocks(KeptCodes):
         crossing = dict.fromkeys(n for nodes in read for n in nodes)
         text = list(dict.fromkeys(f"{c_type(n)} {self.kept(n)}[{self.several}];" for n in crossing))
         text += [*self.kept_arrays(), *self.read_codes()]
+        short = self.size < _LONG and not self._encoded(self.sweep.stores)
         for k, part in enumerate(parts):
+            if part.walk is not None and self._of_elements(part, read[k]):
+                text += self._round(part.walk, "start", f"start + {self.length}")
+                continue
             left = [f"{self._of_block(n)} = {self.names[n]};" for n in part.made if n in crossing]
-            text += self._part(part, read[k], left, stores=k == last)
+            ahead = self.ahead("first", self.size) if short and part.walk is not None else []
+            text += self._part(part, read[k], left, ahead, stores=k == last)
+            short = short and not ahead
         return text + self.write_codes()
 
-    def _part(self, part: _Part, read: list[Node], left: list[str], *, stores: bool) -> list[str]:
+    def _of_elements(self, part: _Part, read: list[Node]) -> bool:
+        """Whether nothing of a round is of a block, so that it goes over a piece at once."""
+        left = part.walk is not None and (part.walk.partials or self._encoded(part.walk.stores))
+        return not (read or part.made or left)
+
+    def _part(
+        self, part: _Part, read: list[Node], left: list[str], ahead: list[str], *, stores: bool
+    ) -> list[str]:
         """A loop over the blocks that come together."""
         inner = [f"{c_type(n)} {self.names[n]} = {self._of_block(n)};" for n in read]
         inner += [self.load(n, "block") for n in part.loads]
         inner += self.lets(part.lines, [*read, *part.loads])
         if part.walk is not None:
             inner.append(f"const int64_t first = block * {self.size};")
-            short = self.size < _LONG and not self._encoded(self.sweep.stores)
-            if short and part.walk is self.body.rounds[0]:
-                inner += self.ahead("first", self.size)
-            inner += self._round(replace(part.walk, cell_lines=()), "first", "last")
+            inner += ahead
+            walk = replace(part.walk, cell_lines=())
+            inner += self._round(walk, "first", f"first + {self.size}")
         if stores:
             inner += [self.store(s, "block") for s in self.cell_stores]
         inner += left
@@ -197,10 +214,9 @@ class Blocks(KeptCodes):
         return "", "1"
 
     def _plain_round(self, walk: Round, begin: str, end: str) -> list[str]:
-        constant = f"first + {self.size}"
-        if walk.reductions or walk.partials:
-            if self.whole:
-                end = f"SMALLER({constant}, all)" if self._sums() else constant
+        if walk.reductions or walk.partials or walk.kept:
+            if self.whole and self._sums() and (walk.reductions or walk.partials):
+                end = f"SMALLER({end}, all)"
             return super(Blocks, self)._round(walk, begin, end)
         lines: list[str] = []
         for stores in self._apart(walk):
@@ -211,7 +227,7 @@ class Blocks(KeptCodes):
                 lines=tuple(line for line in walk.lines if line.node in reached),
                 stores=stores,
             )
-            lines += super(Blocks, self)._round(part, begin, constant if self.whole else end)
+            lines += super(Blocks, self)._round(part, begin, end)
         return lines
 
     def _sums(self) -> bool:

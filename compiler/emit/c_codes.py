@@ -91,6 +91,11 @@ static inline int BYTE(float x, int zero) /* the whole number nearest to x + zer
 {
     return (int)(bits_of(x + (0x1.8p23f + (float)zero)) & 0xff);
 }""",
+    "AWAY": """\
+static inline int AWAY(REAL x) /* the whole number nearest to x; halves away from 0 */
+{
+    return (int)(x + COPYSIGN(R(0.5), x));
+}""",
     "BINADE": """\
 static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 {
@@ -105,9 +110,24 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
 /* Half a unit in the last place of a parameter; of wide ones, which have no remainder, 1. */
 #define half_ulp_f32(x) 1
 #define half_ulp_f64(x) 1
-#define half_ulp_bf16(x) (BINADE(LARGER(ABS(x), 0x1p-126f)) * 0x1p-8f)
+static inline float half_ulp_bf16(float x)
+{
+    const uint32_t power = bits_of(x) & 0x7f800000;
+    return float_of(LARGER(power, 0x800000)) * 0x1p-8f;
+}
 #define half_ulp_f16(x) (BINADE(LARGER(ABS(x), 0x1p-14f)) * 0x1p-11f)
 #define HALF_ULP(x) R(JOIN(half_ulp_, PARAM)(x))""",
+    "IN_HALF_ULPS": """\
+/* x over HALF_ULP(at): of bf16, times powers of two, which is exact. */
+static inline float in_half_ulps_bf16(float x, float at)
+{
+    const uint32_t inverse = ~bits_of(at) & 0x7f800000;
+    return x * 0x1p7f * float_of(SMALLER(inverse, 0x7f000000));
+}
+#define in_half_ulps_f32(x, at) (x)
+#define in_half_ulps_f64(x, at) (x)
+#define in_half_ulps_f16(x, at) ((x) / HALF_ULP(at))
+#define IN_HALF_ULPS(x, at) R(JOIN(in_half_ulps_, PARAM)(x, at))""",
     **_float8("e4m3", 3, 120),
     **_float8("e5m2", 2, 112),
 }

@@ -8,7 +8,8 @@ the matrix where that is not very wide. What is summed per column meets between 
     for (task ...) ...                                          the next round
 
 What `c_loops.py` has in a variable per cell is an array over a tile's columns, in memory that lives
-as long as the call: sums belong to their tile, values per column to the tile on top.
+as long as the call: sums belong to their tile, values per column to the tile on top. Sums that a
+sweep over rows has begun (`c_bands.py`) need no round.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...dsl.levels import Level
+from ...dsl.levels import ROWS, Level
+from ..bands import BAND_ROWS
 from ..ir import Node, Stream
 from ..plan import Partial, Plan, Sweep
 from .body import Body, Line, Round, stream_of
+from .c_bands import added, begun, over_columns
 from .c_loops import Loops, partial_name
-from .c_streams import address_lines, load, tile_at
+from .c_streams import address_lines, constant, load, pointer, tile_at
 from .c_sums import START, Sum, indented, vector_loop
 from .expressions import definition
 from .rounds import CELL
 from .syntaxes import C
 
-TILE_ROWS, TILE_COLS = 64, 4096
-"""A task's tile (as the runtime cuts them): so many rows are added up in REAL."""
+TILE_ROWS, TILE_COLS = BAND_ROWS, 4096
+"""A task's tile: so many rows are added up in REAL."""
 _STRIP = 64  # neighbouring columns that one task completes at least
 
 
@@ -68,19 +71,29 @@ class Columns(Loops):
 
     def loops(self) -> list[list[str]]:
         """The lines of each loop over tasks: rounds, and the values per column between them."""
-        begun = [self._assign(n, self._loaded(n)) for n in self.body.cell_loads]
-        begun += self._computed(self.body.cell_lines)
-        found: list[list[str] | tuple[list[Sum], list[str]]] = []
+        sums = [
+            (Sum(f"{band.stream.name}_total", band.total.op, ""), _of_band(band.stream))
+            for band in self.sweep.resumes
+        ]
+        lines = [self._assign(n, self._loaded(n)) for n in self.body.cell_loads]
+        lines += self._computed(self.body.cell_lines)
+        found: list[list[str] | tuple[list[_Parts], list[str]]] = []
         for walk in self.body.rounds:
             tiles = self._tile(walk)
-            if begun and _words(tiles) & set(self._arrays):
-                found.append(([], begun))
-                begun = []
+            if lines and _words(tiles) & set(self._arrays):
+                found.append((sums, lines))
+                sums, lines = [], []
             found.append(tiles)
-            ends = [self._assign(li.node, f"(REAL){li.name}_total[j]") for li in walk.reductions]
-            if lines := [*begun, *ends, *self._computed(walk.cell_lines)]:
-                found.append(([self.sum(line) for line in walk.reductions], lines))
-                begun = []
+            sums += [
+                (self.sum(line), self._sums("at", k)) for k, line in enumerate(walk.reductions)
+            ]
+            lines += [self._assign(li.node, f"(REAL){li.name}_total[j]") for li in walk.reductions]
+            lines += self._computed(walk.cell_lines)
+            if walk.reductions or walk.cell_lines:
+                found.append((sums, lines))
+                sums, lines = [], []
+        if lines:
+            found.append((sums, lines))
         between = [k for k, loop in enumerate(found) if isinstance(loop, tuple)]
         return [
             self._framed(self._some(*loop, last=k == between[-1]))
@@ -94,19 +107,26 @@ class Columns(Loops):
     def _tile(self, walk: Round) -> list[str]:
         """One walk over the rows of a tile."""
         made, whole = [self.sum(line) for line in walk.reductions], self.sums(walk.partials)
-        inner = ["const int64_t j = i - start;"]
-        inner += [self.load(node, "i") for node in walk.loads]
-        inner += self.lets(walk.lines, walk.loads)
-        inner += [_added(s) for s in made]
+        of_row = self._of_row(walk)
+        row, inner = (
+            [
+                *(self.load(node, "i") for node in walk.loads if (node in of_row) == outside),
+                *self.lets((li for li in walk.lines if (li.node in of_row) == outside), walk.loads),
+            ]
+            for outside in (True, False)
+        )
+        inner = ["const int64_t j = i - start;", *inner]
+        inner += [added(s.kind, f"{_part(s)}[j]", s.value) for s in made]
         inner += [self.store(s, "i") for s in walk.stores]
         row = [
+            *row,
             "const int64_t start = row * cols + tile_left, end = start + tile_width;",
             *vector_loop(inner, whole, "start", "end", tiled=True),
         ]
         lines = [
             f"REAL *restrict {_part(s)} = {self._sums('task', k)};" for k, s in enumerate(made)
         ]
-        lines += [li for s in made for li in _begun(s.kind, _part(s), "0", "tile_width")]
+        lines += [li for s in made for li in begun(s.kind, _part(s), "0", "tile_width")]
         lines += [
             f"const int64_t tile_top = tile / tiles_across * {TILE_ROWS};",
             f"const int64_t tile_bottom = SMALLER(tile_top + {TILE_ROWS}, rows);",
@@ -116,10 +136,17 @@ class Columns(Loops):
         ]
         return self._with_totals(walk.partials, lines)
 
+    def _of_row(self, walk: Round) -> set[Node]:
+        """What a row has one of, unless an element's value takes over a name of these."""
+        nodes = [*walk.loads, *(line.node for line in walk.lines)]
+        found = {node for node in nodes if node.level == ROWS}
+        return found if all(constant(self.names[n], self.names) for n in found) else set()
+
     # ------------------------------------------------------------ values per column
 
-    def _some(self, sums: Sequence[Sum], values: list[str], last: bool) -> list[str]:
+    def _some(self, found: Sequence[_Parts], values: list[str], last: bool) -> list[str]:
         """The columns that a task completes. The `last` time, what a column leaves is written."""
+        sums = [total for total, _ in found]
         lines = [
             f"const int64_t tiles_down = (rows + {TILE_ROWS - 1}) / {TILE_ROWS};",
             f"const int64_t strips = (tile_width + {_STRIP - 1}) / {_STRIP};",
@@ -128,22 +155,22 @@ class Columns(Loops):
             f"const int64_t stop = strips * (down + 1) / tiles_down * {_STRIP};",
             "const int64_t end = SMALLER(stop, tile_width);",
             *(f"double {s.name}[{TILE_COLS}];" for s in sums),
-            *(line for s in sums for line in _begun(s.kind, s.name, "first", "end")),
+            *(line for s in sums for line in begun(s.kind, s.name, "first", "end")),
         ]
         if sums:
             add = [Sum(s.name, s.kind, f"{_part(s)}[j]").into(f"{s.name}[j]") for s in sums]
-            each = [f"const REAL *{_part(s)} = {self._sums('at', k)};" for k, s in enumerate(sums)]
+            each = [f"const REAL *{_part(total)} = {where};" for total, where in found]
             lines += [
                 "for (int64_t k = 0, at = head; k < tiles_down; k++, at += tiles_across) {",
-                *indented([*each, *_over("first", "end", add)]),
+                *indented([*each, *over_columns("first", "end", add)]),
                 "}",
             ]
         left = [self.store(s, _COLUMN) for s in self.cell_stores] if last else []
-        lines += _over("first", "end", values + left)
+        lines += over_columns("first", "end", values + left)
         if not last:
             return lines
         partials = [p for p in self.sweep.partials if p.value.level == self.cell]
-        lines += _over("first", "end", [s.into(s.name) for s in self.cell_sums], simd=False)
+        lines += over_columns("first", "end", [s.into(s.name) for s in self.cell_sums], simd=False)
         return self._with_totals(partials, lines)
 
     def _computed(self, lines: Sequence[Line]) -> list[str]:
@@ -154,6 +181,8 @@ class Columns(Loops):
 
     def _loaded(self, node: Node) -> str:
         stream = stream_of(self.plan, node)
+        if any(band.stream == stream for band in self.sweep.resumes):
+            return f"(REAL){stream.name}_total[j]"
         return load(stream, self.index(stream, _COLUMN))
 
     # ------------------------------------------------------------ frames
@@ -196,6 +225,7 @@ class Columns(Loops):
 
 
 _COLUMN = "tile_left + j"
+_Parts = tuple[Sum, str]  # a sum, and where the part of it lies that tile k of the column has
 _TILE = [
     f"const int64_t tiles_across = (cols + {TILE_COLS - 1}) / {TILE_COLS};",
     f"const int64_t tile_left = tile % tiles_across * {TILE_COLS};",
@@ -216,27 +246,10 @@ def _words(lines: Sequence[str]) -> set[str]:
     return set(re.findall(r"\w+", "\n".join(lines)))
 
 
+def _of_band(stream: Stream) -> str:
+    """Where tile k of a column has its part of a sum that a sweep over rows began."""
+    return f"{pointer(stream)} + k * cols + tile_left"
+
+
 def _part(total: Sum) -> str:
     return f"{total.name.removesuffix('_total')}_part"
-
-
-def _added(total: Sum) -> str:
-    """The statement that adds an element to its column's part, in REAL."""
-    part = f"{_part(total)}[j]"
-    if total.kind == "sum":
-        return f"{part} += {total.value};"
-    return f"{part} = {'MAXIMUM' if total.kind == 'max' else 'MINIMUM'}({part}, {total.value});"
-
-
-def _begun(kind: str, array: str, first: str, end: str) -> list[str]:
-    """What an array of sums begins with."""
-    if kind == "sum":
-        at, count = (array, end) if first == "0" else (f"{array} + {first}", f"({end} - {first})")
-        return [f"memset({at}, 0, {count} * sizeof *{array});"]
-    return _over(first, end, [f"{array}[j] = {START[kind]};"])
-
-
-def _over(first: str, end: str, lines: Sequence[str], simd: bool = True) -> list[str]:
-    """A loop over columns; none without lines."""
-    loop = [f"for (int64_t j = {first}; j < {end}; j++) {{", *indented(lines), "}"]
-    return [] if not lines else ["#pragma omp simd", *loop] if simd else loop

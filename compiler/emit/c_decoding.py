@@ -57,7 +57,7 @@ def decodings(plan: Plan, body: Body, codes: Iterable[Node]) -> dict[Node, Decod
     found: dict[Node, Decoding] = {}
     for code in codes:
         stream = stream_of(plan, code)
-        pure = _depending_only(code, body)
+        pure = depending_only([code], body)
         outer = [n for n in (code, *pure) if n in ends or any(u not in pure for u in users[n])]
         work = sum(_LONG.get(n.op, 1) for n in pure)
         if stream.dtype in _BYTES and code not in outer and len(outer) == 1 and work >= _WORTH:
@@ -69,12 +69,13 @@ def decodings(plan: Plan, body: Body, codes: Iterable[Node]) -> dict[Node, Decod
     return found
 
 
-def _depending_only(code: Node, body: Body) -> dict[Node, None]:
-    """The values computed from a code and constants, each after those it is computed from."""
+def depending_only(codes: Iterable[Node], body: Body) -> dict[Node, None]:
+    """The values computed from codes and constants, each after those it is computed from."""
+    codes = set(codes)
     found: dict[Node, None] = {}
     for node in body.zone:
         others = [arg for arg in node.args if arg.op != "const"]
-        if others and all(arg is code or arg in found for arg in others):
+        if others and all(arg in codes or arg in found for arg in others):
             found[node] = None
     return found
 

@@ -21,6 +21,7 @@ from .body import Line, stream_of
 from .c_decoding import Decoding, decodings
 from .c_loops import c_type
 from .c_pieces import Pieces, name_of
+from .c_split import param_apart
 from .c_streams import constant, ctype, pointer
 from .expressions import expression
 from .syntaxes import C
@@ -31,8 +32,11 @@ class KeptCodes(Pieces):
     """Loops over blocks of a constant size, and what is kept while they last."""
 
     tables: dict[Node, Decoding] = field(init=False)
+    apart: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        body = param_apart(self.body) if self.whole else self.body
+        self.apart, self.body = body is not self.body, body
         self.tables = decodings(self.plan, self.body, self._codes())
 
     # ------------------------------------------------------------ values kept in arrays
@@ -51,13 +55,14 @@ class KeptCodes(Pieces):
 
     def _held(self, stream: Stream) -> bool:
         closed = stream.dtype == "uint4" and not c_packed.is_open(stream, self.cell)
-        return stream.dtype in CODES and stream.level.kind == "element" and not closed
+        alone = stream.name == "remainder" and self.apart
+        return stream.dtype in CODES and stream.level.kind == "element" and not (closed or alone)
 
     def _direct(self, stream: Stream) -> bool:
         """Whether codes are stored from a loop of their own, long enough for vectors of bytes."""
         mixed = [w.stores for w in self.body.rounds if w.reductions or w.partials]
         stored = any(s.stream == stream for stores in mixed for s in stores)
-        return self.several == 1 and stream.dtype != "uint4" and not stored
+        return stream.dtype != "uint4" and not stored
 
     def read_codes(self) -> list[str]:
         """All codes, looked up or as ints."""

@@ -19,10 +19,12 @@ from ..ir import CODES, Node, Store, Stream
 from ..plan import Partial, Plan, Sweep
 from . import c_packed
 from .body import Body, Line, Round, stream_of
+from .c_bands import added, bands_emptied, bands_of_row
 from .c_streams import (
     across,
     constant,
     declared,
+    is_rounded,
     length_of,
     load,
     pointer,
@@ -71,9 +73,11 @@ class Loops:
         else:
             head = f"for (int64_t {counter} = begin / length; {start} < end; {counter}++) {{"
             bounds = f"const int64_t first = LARGER(begin, start), last = SMALLER({stop}, end);"
-        lines = [f"const int64_t start = {start};", bounds, *self._cell(cell, counter)]
+        lines = [f"const int64_t start = {start};", bounds, *bands_of_row(self.sweep.begins)]
+        lines += self._cell(cell, counter)
         return [
             f"const int64_t length = {length_of(self.plan, cell)};",
+            *bands_emptied(self.sweep.begins),
             head,
             *indented(lines),
             "}",
@@ -185,7 +189,11 @@ class Loops:
 
     def store(self, written: Store, at: str) -> str:
         stream, value = written.stream, expression(written.value, self.names, C)
-        return store(stream, self.index(stream, at), value, self.array(stream))
+        for band in self.sweep.begins:
+            if band.stream == stream:
+                return added(band.total.op, f"{stream.name}[i - start]", value)
+        rounded = is_rounded(written.value, stream)
+        return store(stream, self.index(stream, at), value, self.array(stream), rounded=rounded)
 
     def array(self, stream: Stream) -> str:
         """What `index` counts in."""

@@ -40,8 +40,8 @@ class Pieces(Loops):
 
     @property
     def whole(self) -> bool:
-        """Whether loops go over whole pieces: not in flat sweeps."""
-        return self.sweep.cell is not None and keeps(self.sweep.cell)
+        """Whether loops go over whole pieces: not of long blocks. Tasks begin where blocks do."""
+        return self.cell is not None and keeps(self.cell)
 
     @property
     def several(self) -> int:

@@ -112,12 +112,21 @@ static inline float load_f16(f16 x)
 }""",
     "store_f32": "static inline f32 store_f32(REAL x) { return (f32)x; }",
     "store_f64": "static inline f64 store_f64(REAL x) { return x; }",
-    "store_bf16": """\
-static inline bf16 store_bf16(float x) /* to nearest, ties to even; NaN stays NaN */
+    "round_f32": "static inline REAL round_f32(REAL x) { return (f32)x; }",
+    "round_f64": "static inline double round_f64(double x) { return x; }",
+    "upper_bf16": """\
+static inline uint32_t upper_bf16(float x) /* its upper half: to nearest, ties to even; NaN stays */
 {
     const uint32_t bits = bits_of(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (bf16)((x != x ? bits | 0x400000 : rounded) >> 16);
+    return x != x ? bits | 0x400000 : rounded;
 }""",
+    "round_bf16": """\
+static inline float round_bf16(float x) { return float_of(upper_bf16(x) & 0xffff0000); }""",
+    "cut_f32": "static inline f32 cut_f32(REAL x) { return (f32)x; }",
+    "cut_f64": "static inline f64 cut_f64(REAL x) { return x; }",
+    "cut_bf16": "static inline bf16 cut_bf16(float x) { return (bf16)(bits_of(x) >> 16); }",
+    "store_bf16": """\
+static inline bf16 store_bf16(float x) { return (bf16)(upper_bf16(x) >> 16); }""",
     "store_f16": """\
 static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN */
 {
@@ -128,11 +137,14 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
     const uint32_t half = size >= 0x47800000 ? huge : size < 0x38800000 ? tiny : normal;
     return (f16)(half | (bits >> 16 & 0x8000));
 }""",
+    "round_f16": "static inline float round_f16(float x) { return load_f16(store_f16(x)); }",
+    "cut_f16": "#define cut_f16 store_f16",
     "LOAD": "#define LOAD(type, x) JOIN(load_, type)(x)",
     "STORE": "#define STORE(type, x) JOIN(store_, type)(x)",
-    "ROUND_TO_PARAM": "#define ROUND_TO_PARAM(x) R(LOAD(PARAM, STORE(PARAM, x)))",
-    "ROUND_TO_BF16": "#define ROUND_TO_BF16(x) R(load_bf16(store_bf16(x)))",
-    "ROUND_TO_F16": "#define ROUND_TO_F16(x) R(load_f16(store_f16(x)))",
+    "CUT": "#define CUT(type, x) JOIN(cut_, type)(x) /* of what `type` has a number for */",
+    "ROUND_TO_PARAM": "#define ROUND_TO_PARAM(x) R(JOIN(round_, PARAM)(x))",
+    "ROUND_TO_BF16": "#define ROUND_TO_BF16(x) R(round_bf16(x))",
+    "ROUND_TO_F16": "#define ROUND_TO_F16(x) R(round_f16(x))",
     "ROUND_TO_F32": "#define ROUND_TO_F32(x) R((float)(x))",
     "mixed": """\
 static inline uint32_t mixed(uint32_t x)
@@ -156,6 +168,7 @@ static inline float round_stochastic_bf16(float x, uint32_t key, int64_t i)
 }
 
 _DTYPES = ("f32", "f64", "bf16", "f16")
+_BY_DTYPE = {"LOAD": "load", "STORE": "store", "CUT": "cut", "ROUND_TO_PARAM": "round"}
 
 
 def prelude(text: str) -> list[str]:
@@ -171,8 +184,8 @@ def prelude(text: str) -> list[str]:
 
 
 def _needs(name: str, definition: str) -> set[str]:
-    if name in ("LOAD", "STORE"):
-        return {f"{name.lower()}_{dtype}" for dtype in _DTYPES}
+    if name in _BY_DTYPE:
+        return {f"{_BY_DTYPE[name]}_{dtype}" for dtype in _DTYPES}
     return _words(definition) - {name}
 
 

@@ -48,16 +48,25 @@ def load(stream: Stream, index: str, array: str = "") -> str:
     return f"LOAD({ctype(stream)}, {element})" if stream.dtype in _CONVERTED else element
 
 
-def store(stream: Stream, index: str, value: str, array: str = "") -> str:
-    """The statement that writes one value."""
+def store(stream: Stream, index: str, value: str, array: str = "", *, rounded: bool = False) -> str:
+    """The statement that writes one value; `rounded`: which a stream's dtype has a number for."""
     match stream.dtype:
         case dtype if dtype in _CONVERTED:
-            value = f"STORE({ctype(stream)}, {value})"
+            value = f"{'CUT' if rounded else 'STORE'}({ctype(stream)}, {value})"
         case dtype if dtype in CODES or dtype == "int32":
             value = f"({ctype(stream)})(int32_t)({value})"
         case _:
             pass
     return f"{array or pointer(stream)}[{index}] = {value};"
+
+
+def is_rounded(value: Node, stream: Stream) -> bool:
+    """Whether a stream's dtype has a number for a value: it was rounded to it, or read from it."""
+    if value.op == "where":
+        return all(is_rounded(arg, stream) for arg in value.args[1:])
+    if value.op == "cast":
+        return value.attr == stream.dtype
+    return value.op == "load" and value.attr == stream.name
 
 
 def size(plan: Plan, expr: Expr) -> str:

@@ -24,7 +24,7 @@ TYPED, LOOSE, CHOICE, OR, AND, COMPARE, BITOR, BITAND, ADD, MUL, UNARY, ATOM = r
 
 BOOLEAN = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"})
 _LOGIC = frozenset({"and", "or", "not"})
-_INTEGER = frozenset({"byte", "e4m3_code", "e5m2_code"})
+_INTEGER = frozenset({"byte", "away", "e4m3_code", "e5m2_code"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ address block i j k R REAL PARAM GRAD BLOCK ALIGNED LANES dtype shape size start
 lines column columns here group whole place numbers streams pieces piece results larger smaller
 lesser cells head like stop strip_width mixed sizes size_0 size_1 size_2 size_3 size_4
 size_5 tile_top tile_left tile_bottom tile_right tile_width tiles_across first bytes_at begun
-place strips down at tiles_down
+place strips down at tiles_down band bands_end
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
 # Ends of the names that targets make for themselves: pointers, sums as they grow, values kept.

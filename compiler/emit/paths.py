@@ -53,6 +53,8 @@ def stream_literal(plan: Plan, stream: Stream) -> Group:
         parts.append(f'initial="{start}"' if isinstance(start, str) else f"initial={start!r}")
     if stream.name in ("param", "grad"):
         parts.append(f'kind="{stream.name}"')
+    elif any(stream == band.stream for sweep in plan.sweeps for band in sweep.begins):
+        parts.append('kind="bands"')
     elif stream not in plan.program.streams:
         parts.append('kind="temporary"')
     return call("Stream", parts)
@@ -92,6 +94,8 @@ def _step(plan: Plan, step: PlanStep, name: str, emitted: Emitted) -> Group:
         parts += _numbers("sizes", torch.sizes)
     if emitted.c is not None:
         parts.append(words("tables", emitted.c.tables))
+        parts += [f"multiple={emitted.c.multiple}"] if emitted.c.multiple > 1 else []
+        parts += _numbers("tile", emitted.c.tile)
     if emitted.triton is not None:
         parts.append(f"triton={emitted.triton.name}")
         parts.append(words("triton_tables", emitted.triton.tables))

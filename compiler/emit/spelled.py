@@ -27,14 +27,29 @@ def for_blocks(plan: Plan, step: Sweep) -> Sweep:
     is stored, and one by a factor taken too, has one root taken.
 
     sqrt(max(v, 0)), sqrt(c * v)     ->     0 if v < 0 else sqrt(v), sqrt(c) * sqrt(v)
+
+    A remainder is within half a unit on both sides, and becomes a whole number in two instructions.
     """
     quick = {store.value for store in step.stores if is_quick(store, step.cell)}
     maps = {node for node in ordered(step_roots(step)) if node.op == "dynamic_code"}
     step = _rewritten(plan, step, _but_codes if quick == maps else plain)
+    step = _rewritten(plan, step, _whole)
     roots = {node.args[0] for node in ordered(step_roots(step)) if node.op == "sqrt"}
     stored, factored = map(_not_below_zero, roots), map(_factored, roots)
     shared = {x for x in stored if x is not None} & {pair[1] for pair in factored if pair}
     return _rewritten(plan, step, partial(_one_root, shared)) if shared else step
+
+
+def _whole(graph: Graph, node: Node) -> Node:
+    match node.op, node.args:
+        case "max_number", (Node(op="min_number", args=(Node(op="in_half_ulps"), _)) as most, _):
+            return most  # from -1 up: a number is never farther from the one it is rounded to
+        case "copysign", (Node(op="floor", args=(Node(op="add", args=(size, half)),)), x):
+            if size.op == "abs" and size.args[0] is x and half.attr == 0.5:
+                return graph.node("away", x, level=node.level)
+        case _:
+            pass
+    return node
 
 
 def _one_root(shared: set[Node], graph: Graph, node: Node) -> Node:

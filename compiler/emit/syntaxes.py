@@ -115,6 +115,8 @@ def _c_spell(node: Node) -> str:
             return f"{node.op}:{node.attr}"
         case "maximum" | "minimum" if node.args[1].op == "const":
             return f"{node.op}:number"
+        case "affine_product" if node.args[0] is node.args[1]:
+            return "affine_product:square"
         case "affine_product" | "affine_quotient":
             shared = [k for k, arg in enumerate(node.args) if arg.level.is_coarse]
             return f"{node.op}:{shared[-1]}" if shared else node.op
@@ -147,12 +149,14 @@ C = Syntax(
         **{op: call_form(op.upper()) for op in CODE_FUNCTIONS},
         "real": call_form("R"),
         "half_ulp": call_form("HALF_ULP"),
-        "in_half_ulps": Form("{0} / HALF_ULP({1})", MUL, (MUL, LOOSE)),
+        "in_half_ulps": call_form("IN_HALF_ULPS", 2),
         "inverse": Form("R(1) / {0}", MUL, (MUL + 1,)),
         **{f"byte:{zero}": call_form("BYTE", 1, str(zero)) for zero in ZERO_CODES},
+        "away": call_form("AWAY"),
         "copysign": call_form("COPYSIGN", 2),
         "dynamic_code": Form("{0}", LOOSE, (LOOSE,)),  # a number: `encode` makes its code
         **{op: call_form(op.upper(), 2) for op in ("affine_product", "affine_quotient")},
+        "affine_product:square": Form("AFFINE_SQUARE({0})", ATOM, (LOOSE, LOOSE)),
         "affine_product:0": Form("AFFINE_SCALED({1}, {0})", ATOM, (LOOSE, LOOSE)),
         "affine_product:1": call_form("AFFINE_SCALED", 2),
         "affine_quotient:0": call_form("AFFINE_QUOTIENT", 2),
