@@ -41,28 +41,31 @@ typedef struct {
 typedef struct {
     Object object;                      /* here, and in the next two: where to look soon */
     const char *implementation, *storage;
-    int64_t form;                       /* -1: no tensor, but the very object in slot `at` */
     int64_t at, owner;
 } Place;
 
 typedef struct {
     Place place;
-    const char *autograd;               /* where to look soon */
+    int64_t form;
+    const char *autograd, *counter;     /* where to look soon */
     int64_t grad;                       /* its place among all gradients; -1: there is none */
     int64_t grad_form;
     int64_t grad_mask;                  /* bits that its address must not have */
 } Param;
 
+/* What a state holds under a key: a tensor of a form, at the next of its places; or the very object
+   in a slot (form -1). */
 typedef struct {
     Object key;
-    Place place;
+    int64_t form, slot;
 } Item;
 
 typedef struct {
     Object param;
     int64_t next;                       /* what brings PyDict_Next to it */
-    int64_t first, count, cohort;       /* first and number of items (-1: any) */
-    const char *dict, *table, *version, *counter;   /* where to look soon */
+    int64_t item, count;                /* its items, which others may have too (count -1: any) */
+    int64_t place, cohort;
+    const char *dict, *table;           /* where to look soon */
 } Entry;
 
 typedef struct {
@@ -79,6 +82,7 @@ typedef struct {
     int64_t *grad_at;                   /* written: addresses */
     const Entry *entries;
     const Item *items;
+    const Place *places;                /* of tensors in states */
     const Object *slots;
     const int64_t *first_number;        /* by cohort */
     const Number *numbers;              /* that its states hold */
@@ -196,22 +200,28 @@ static int same_grad(const Calls *call, const Seen *seen, const Param *param, co
 }
 
 /* Some parameters, and their gradients: those lie anywhere in memory, so they are looked at some
-   tensors later. */
+   tensors later. Autograd is told here that parameters change, while they are in the cache: once
+   too often if the step is decided anew then, which makes no difference. */
 static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64_t end)
 {
     for (int64_t k = begin; k < end + FURTHER; k++) {
-        const int64_t soon = k - FURTHER + AHEAD, now = k - FURTHER;
+        const int64_t next = k - FURTHER + AHEAD, now = k - FURTHER;
         if (k < end) {
-            const Place *place = &seen->params[k].place;
-            expect_place(call, &seen->params[k + FURTHER].place);
-            __builtin_prefetch(seen->params[k + FURTHER].autograd);
-            if (!is_there(call, place->object, seen->forms + place->form, place)) return 0;
-            seen->grads[k] = *call->grad(pointer(place->object, call->object));
+            const Param *param = seen->params + k, *soon = param + FURTHER;
+            const Object tensor = param->place.object;
+            expect_place(call, &soon->place);
+            __builtin_prefetch(soon->autograd);
+            __builtin_prefetch(soon->counter);
+            if (!is_there(call, tensor, seen->forms + param->form, &param->place)) return 0;
+            seen->grads[k] = *call->grad(pointer(tensor, call->object));
             expect_head(call, seen->grads[k]);
         }
-        if (soon >= begin && soon < end)
-            expect_data(call, pointer(seen->grads[soon], call->storage));
-        if (now >= begin && !same_grad(call, seen, seen->params + now, seen->grads[now])) return 0;
+        if (next >= begin && next < end)
+            expect_data(call, pointer(seen->grads[next], call->storage));
+        if (now < begin) continue;
+        const Param *param = seen->params + now;
+        if (!same_grad(call, seen, param, seen->grads[now])) return 0;
+        if (param->grad >= 0) call->bump(param->place.object + call->object);
     }
     return 1;
 }
@@ -221,14 +231,17 @@ static int same_state(const Calls *call, const Seen *seen, const Entry *entry, O
     if (entry->count < 0) return 1;
     if (pointer(state, call->type) != call->dict) return 0;
     if (call->dict_size(state) != entry->count) return 0;
-    const Item *item = seen->items + entry->first;
+    const Item *item = seen->items + entry->item;
+    const Place *place = seen->places + entry->place;
     intptr_t next = 0;
     for (Object key, value; call->dict_next(state, &next, &key, &value); item++) {
-        expect_place(call, &item[FURTHER].place);
         if (key != item->key) return 0;
-        if (item->place.form < 0) {
-            if (value != seen->slots[item->place.at]) return 0;
-        } else if (!is_there(call, value, seen->forms + item->place.form, &item->place)) return 0;
+        if (item->form < 0) {
+            if (value != seen->slots[item->slot]) return 0;
+            continue;
+        }
+        expect_place(call, place + FURTHER);
+        if (!is_there(call, value, seen->forms + item->form, place++)) return 0;
     }
     return 1;
 }
@@ -247,7 +260,8 @@ static int same_states(const Calls *call, const Seen *seen, Object states, int64
 }
 
 /* Whether parameters, gradients and states are as they were, but for where gradients lie. Nothing
-   is written that Python sees, nor any reference counted, so threads may share the work. */
+   is written that Python sees, nor any reference counted (autograd counts with atomic numbers), so
+   threads may share the work. */
 int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object groups,
                    int64_t threads)
 {
@@ -268,8 +282,7 @@ int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object gr
     return same;
 }
 
-/* Let every state hold what the slots of its cohort do, and autograd know that the parameters have
-   changed. Python's error if it returns 0. */
+/* Let every state hold what the slots of its cohort do. Python's error if it returns 0. */
 int64_t stepc_count(const Calls *call, const Seen *seen, Object states)
 {
     const Entry *entry = seen->entries, *end = entry + seen->states;
@@ -277,14 +290,10 @@ int64_t stepc_count(const Calls *call, const Seen *seen, Object states)
     for (Object param, state; entry < end && call->dict_next(states, &next, &param, &state);
          entry++) {
         expect_state(entry + AHEAD);
-        __builtin_prefetch(entry[AHEAD].param + call->object);
-        __builtin_prefetch(entry[AHEAD].version);
-        __builtin_prefetch(entry[AHEAD].counter);
         if (entry->count < 0) continue;
         const int64_t *first = seen->first_number + entry->cohort;
         for (const Number *it = seen->numbers + first[0]; it < seen->numbers + first[1]; it++)
             if (call->dict_set(state, it->key, seen->slots[it->slot])) return 0;
-        call->bump(param + call->object);
     }
     return 1;
 }

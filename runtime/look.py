@@ -86,9 +86,9 @@ class Looker:
         found[1] = tensor.element_size()
         return tuple(found.tolist())
 
-    def place(self, tensor: Tensor, form: int) -> tuple[int, ...]:
-        """A tensor of a form, as C finds it again: its object, implementation and storage, to have
-        them in the cache by then; its form; its address, and who frees it.
+    def place(self, tensor: Tensor) -> tuple[int, ...]:
+        """A tensor as C finds it again: its object, implementation and storage, to have them in the
+        cache by then; its address, and who frees it.
 
         Raises:
             OSError: C would see another address.
@@ -101,11 +101,12 @@ class Looker:
                 raise OSError("a tensor that does not lie in its storage")
         except (RuntimeError, NotImplementedError) as error:
             raise OSError("a tensor without memory") from error
-        return id(tensor), _inside(tensor), storage, form, at, owner
+        return id(tensor), _inside(tensor), storage, at, owner
 
-    def autograd(self, param: Tensor) -> int:
-        """Where autograd names a parameter's gradient."""
-        return self._grad(_inside(param))
+    def autograd(self, param: Tensor) -> tuple[int, ...]:
+        """Where autograd names a parameter's gradient, and near where it counts its changes: to be
+        in the cache by then."""
+        return self._grad(_inside(param)), *_words(self._version(self._holder(param)), 1)
 
     def walk(self, states: Mapping[Tensor, Any]) -> list[int]:
         """What brings Python's iteration in C to every entry."""
@@ -114,20 +115,19 @@ class Looker:
         return found.tolist()[:-1]
 
     def look(self, seen: ctypes.c_void_p, states: object, groups: list[Any], threads: int) -> bool:
-        """Whether all is as `seen` says; writes where gradients lie."""
+        """Whether all is as `seen` says; writes where gradients lie, and counts a change of every
+        parameter that has one."""
         given = map(ctypes.py_object, (states, groups))
         return bool(self._look(self._called, seen, *given, threads))
 
     def count(self, seen: ctypes.c_void_p, states: object) -> None:
-        """Let states hold what the slots of their cohorts do, and count a change of parameters."""
+        """Let states hold what the slots of their cohorts do."""
         self._count(self._called, seen, ctypes.py_object(states))
 
-    def hints(self, param: Tensor, state: dict[str, Any]) -> tuple[int, ...]:
-        """Addresses near what C will read of a state and of the count of its parameter's changes,
-        to be in the cache by then. (A dict points to its table.)"""
-        version: int = self._version(self._holder(param))
-        (counter,), (table,) = _words(version, 1), _words(id(state) + 32, 1)
-        return id(state), table, version, counter
+    def hints(self, state: dict[str, Any]) -> tuple[int, ...]:
+        """Addresses near what C will read of a state, to be in the cache by then. (A dict points to
+        its table.)"""
+        return id(state), *_words(id(state) + 32, 1)
 
     def _holder(self, tensor: Tensor) -> ctypes.c_void_p:
         """Where a tensor object holds its `at::Tensor`."""

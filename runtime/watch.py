@@ -20,9 +20,8 @@ from .batch import Numbers
 from .c import may_share
 from .look import FURTHER, Looker, pointer
 
-_PARAM, _ITEM, _ENTRY = 10, 7, 9  # numbers in a row, as in C
+_PARAM, _ITEM, _PLACE, _ENTRY = 11, 3, 5, 8  # numbers in a row, as in C
 _ALONE = 2000  # tensors; fewer are looked at before other threads would be awake
-_NOWHERE = (0, 0, 0, 0)  # to look for soon
 
 
 class Watch:
@@ -41,7 +40,7 @@ class Watch:
         self._looker = looker
         self._forms: dict[tuple[int, ...], int] = {}  # -> its row in the table
         self._params = [param for group in groups for param in group["params"]]
-        items, entries = self._items(state, cohort_of)
+        items, places, entries = self._items(state, cohort_of)
         cohorts = max(cohort_of.values(), default=-1) + 1
         firsts, numbers = self._counted(counted, cohorts)
         if any(param.is_inference() for param in self._params):
@@ -56,6 +55,7 @@ class Watch:
             "grad_at": np.zeros(next(number), dtype=np.int64),
             "entries": entries,
             "items": items,
+            "places": places,
             "slots": self._slots,
             "first_number": firsts,
             "numbers": numbers,
@@ -63,46 +63,54 @@ class Watch:
         }
         self.grad_at = columns["grad_at"]
         self._columns = columns
-        places = (column.ctypes.data for column in columns.values())
-        columns["seen"] = _numbers([len(groups), len(params), len(state), *places])
+        begins = (column.ctypes.data for column in columns.values())
+        columns["seen"] = _numbers([len(groups), len(params), len(state), *begins])
         self._seen = pointer(columns["seen"])
 
     def _param(self, param: Tensor, aligned: set[Tensor], number: Iterator[int]) -> tuple[int, ...]:
         """A parameter, and what its gradient must be like."""
-        there = *self._looker.place(param, self._form(param)), self._looker.autograd(param)
+        looker = self._looker
+        there = *looker.place(param), self._form(param), *looker.autograd(param)
         if param.grad is None:
             return *there, -1, 0, 0
-        form = self._form(param.grad)
-        self._looker.place(param.grad, form)  # that it has one is enough
-        return *there, next(number), form, 15 if param in aligned else 0
+        looker.place(param.grad)  # that it has one is enough
+        return *there, next(number), self._form(param.grad), 15 if param in aligned else 0
 
     def _items(
         self, state: Mapping[Tensor, dict[str, Any]], cohort_of: Mapping[Tensor, int]
-    ) -> tuple[Numbers, Numbers]:
-        """What stands in every parameter's state."""
+    ) -> tuple[Numbers, Numbers, Numbers]:
+        """What stands in every parameter's state; states with the same keys, forms and numbers
+        share their items."""
         self._keys: list[str] = []  # owned, so that no other string comes to lie there
         self._objects: list[object] = []  # likewise: numbers, and whatever else is no tensor
         self._places: dict[tuple[int, str], int] = {}
         items: list[tuple[int, ...]] = []
+        shared: dict[tuple[tuple[int, ...], ...], int] = {}
+        places: list[tuple[int, ...]] = []
         entries: list[tuple[int, ...]] = []
         for next_, (param, found) in zip(self._looker.walk(state), state.items(), strict=True):
             cohort = cohort_of.get(param)
             if cohort is None:
-                entries.append((id(param), next_, 0, -1, 0, *_NOWHERE))
+                entries.append((id(param), next_, 0, -1, 0, 0, 0, 0))
                 continue
-            hints = self._looker.hints(param, found)
-            entries.append((id(param), next_, len(items), len(found), cohort, *hints))
-            for key, value in found.items():
-                self._keys.append(key)
-                if isinstance(value, Tensor):
-                    place = self._looker.place(value, self._form(value))
-                else:
-                    place = (0, 0, 0, -1, self._place(cohort, key, value), 0)
-                items.append((id(key), *place))
+            mine = tuple(self._item(cohort, key, value) for key, value in found.items())
+            if mine not in shared:
+                shared[mine] = len(items)
+                items += mine
+            hints = self._looker.hints(found)
+            entries.append((id(param), next_, shared[mine], len(mine), len(places), cohort, *hints))
+            tensors = (value for value in found.values() if isinstance(value, Tensor))
+            places += map(self._looker.place, tensors)
         self._slots = _numbers(map(id, self._objects))
-        return _padded(items, _ITEM), _padded(entries, _ENTRY)
+        return _padded(items, _ITEM), _padded(places, _PLACE), _padded(entries, _ENTRY)
 
-    def _place(self, cohort: int, key: str, value: object) -> int:
+    def _item(self, cohort: int, key: str, value: object) -> tuple[int, ...]:
+        self._keys.append(key)
+        if isinstance(value, Tensor):
+            return id(key), self._form(value), 0
+        return id(key), -1, self._slot(cohort, key, value)
+
+    def _slot(self, cohort: int, key: str, value: object) -> int:
         """The slot of a number: one for a cohort, if its tensors hold the same object."""
         place = self._places.setdefault((cohort, key), len(self._objects))
         if place < len(self._objects) and self._objects[place] is value:
@@ -120,8 +128,7 @@ class Watch:
         return firsts, _padded(list(chain.from_iterable(found)), 2)
 
     def count(self, state: Mapping[Any, Any], news: Iterable[Mapping[str, object]]) -> None:
-        """Give the states of every cohort its new `counted` numbers, and let autograd know that the
-        parameters have changed."""
+        """Give the states of every cohort its new `counted` numbers."""
         for cohort, new in enumerate(news):
             for key, value in new.items():
                 place = self._places[cohort, key]
@@ -134,7 +141,8 @@ class Watch:
         return self._forms.setdefault(form, len(self._forms))
 
     def same(self, groups: Iterable[Mapping[str, Any]], state: Mapping[Any, Any]) -> bool:
-        """Whether all is as it was. Looks where gradients lie now."""
+        """Whether all is as it was. Looks where gradients lie now, and lets autograd know that
+        parameters change: a step comes next."""
         lists = [group["params"] for group in groups]
         if not isinstance(state, dict) or any(type(params) is not list for params in lists):
             return False
