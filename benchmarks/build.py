@@ -52,6 +52,11 @@ def prepare(
     return lambda: _over(c, listed, params, device)
 
 
+def keeps_gradients(built: Built) -> bool:
+    """Whether gradients are still there after a step: without, the next one would do nothing."""
+    return all(param.grad is not None for param in built.params)
+
+
 def _over(c: Contestant, listed: Parameters, params: list[Tensor], device: str) -> Built:
     optimizer = _ours(c, listed, params) if c.library == "stepc" else _theirs(c, params)
     if c.variant == "graph":

@@ -53,6 +53,7 @@ LIBRARIES: dict[str, Library] = {
     "heavyball": Library(
         "heavyball",
         _same("AdamW ADOPT AdEMAMix LaProp NAdam RMSprop SGD AdamC Muon SOAP"),
+        {"consume_grad": False},
         compiles=True,
     ),
     "pytorch_optimizer": Library(

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ..runtime import CompiledOptimizer
-from .build import build, prepare
+from .build import build, keeps_gradients, prepare
 from .contestants import Contestant
 from .measure import Memory, host_seconds, kernels, state_bytes, synchronize, work
 from .parameters import Parameters, parameters
@@ -57,6 +57,8 @@ class Worker:
         warm = [self._timed(self.built.step)]
         while len(warm) < _WARM_STEPS and sum(warm) < _LONG:
             warm.append(self._timed(self.built.step))
+        if not keeps_gradients(self.built):
+            raise ValueError("a step that drops its gradients has nothing to do the next time")
         self.most = self.memory.most()
         self.repeats = min(_MOST_REPEATS, math.ceil(_TURN / max(statistics.median(warm), 1e-9)))
         return {"step_s": statistics.median(warm), "first_s": first, "cold_s": cold}

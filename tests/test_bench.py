@@ -15,8 +15,8 @@ import torch
 
 import stepc
 from stepc import generated
-from stepc.benchmarks import process, training
-from stepc.benchmarks.build import build, optimizer_class
+from stepc.benchmarks import process, training, worker
+from stepc.benchmarks.build import Built, build, optimizer_class
 from stepc.benchmarks.contestants import REFERENCE, Contestant
 from stepc.benchmarks.measure import state_bytes, work
 from stepc.benchmarks.parameters import LISTS, Parameters, parameters
@@ -34,6 +34,7 @@ from stepc.benchmarks.record import (
     write,
 )  # fmt: skip
 from stepc.benchmarks.report import HEAD, README, RESULTS, block, cells, markdown, rewrite
+from stepc.benchmarks.worker import Worker
 from stepc.cli import main
 
 ROOT = Path(stepc.__file__).parent
@@ -228,6 +229,23 @@ def test_a_process_that_dies_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_p
     with pytest.raises(process.Failed, match="the process ended: exit code 1"):
         worker.ask("turn")
     worker.close()
+
+
+def test_who_drops_gradients_does_not_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step but the first would be none."""
+    order = {"threads": 0, "device": "cuda", "dtype": "float32", "parameters": "flat", "limit": 99}
+    started = Worker().start
+
+    def drops(*given: object) -> Built:
+        built = build(ours("AdamW"), MODEL, torch.float32, "cpu")
+        return replace(built, step=built.optimizer.zero_grad)
+
+    monkeypatch.setattr(worker, "build", drops)
+    monkeypatch.setattr(Worker, "_cold", lambda self: None)
+    monkeypatch.setattr(worker, "Memory", lambda device: None)
+    monkeypatch.setattr(worker, "synchronize", lambda device: None)
+    with pytest.raises(ValueError, match="drops its gradients"):
+        started({**order, "contestant": ["stepc", "", "AdamW"]})
 
 
 def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
