@@ -9,7 +9,7 @@ them), so what is computed twice is shared by construction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..dsl import model
@@ -127,6 +127,18 @@ def ordered(roots: Iterable[Node]) -> Iterator[Node]:
         else:
             stack.append((node, True))
             stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+
+
+def reached(values: Iterable[Node], stop: Collection[Node]) -> set[Node]:
+    """The nodes that values are computed from, and themselves, up to those in `stop`."""
+    found: set[Node] = set()
+    stack = list(values)
+    while stack:
+        node = stack.pop()
+        if node not in found and node not in stop:
+            found.add(node)
+            stack.extend(node.args)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

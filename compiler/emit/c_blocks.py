@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...dsl.levels import ELEMENT, Level
-from ..ir import Node, Store, Stream
+from ..ir import Node, Store, Stream, reached
 from .body import Line, Round, leaves_of
 from .c_decoding import table_lines
 from .c_encode import AT_ONCE, map_lines, zero_of
@@ -254,14 +254,7 @@ class Blocks(KeptCodes):
         """What a round computes these values from, up to what earlier ones kept."""
         computed = {line.node for line in walk.lines}
         kept = {n for other in self.body.rounds for n in other.kept} - computed
-        found: set[Node] = set()
-        stack = list(values)
-        while stack:
-            node = stack.pop()
-            if node not in found and node not in kept:
-                found.add(node)
-                stack.extend(node.args)
-        return found
+        return reached(values, kept)
 
     def _of_block(self, node: Node) -> str:
         return f"{self.kept(node)}[block - group]"

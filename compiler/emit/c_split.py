@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..ir import GUARD, Node
+from ..ir import GUARD, Node, reached
 from .body import Body, Round
 from .c_decoding import depending_only
 
@@ -58,13 +58,7 @@ def _before_split(walk: Round) -> Node | None:
 
 def _part(walk: Round, ends: Iterable[Node], stop: set[Node]) -> Round:
     """The loads and lines of a round that some values need, which are computed from `stop`."""
-    found: set[Node] = set()
-    stack = list(ends)
-    while stack:
-        node = stack.pop()
-        if node not in found and node not in stop:
-            found.add(node)
-            stack.extend(node.args)
+    found = reached(ends, stop)
     return replace(
         walk,
         loads=tuple(n for n in walk.loads if n in found),
