@@ -16,7 +16,7 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -34,10 +34,11 @@ _RIVAL = "torch"
 
 
 @contextmanager
-def _side(name: str, count: int):
+def _side(name: str, count: int) -> Generator[Connection, None, None]:
     """A process with an optimizer of so many tensors, which answers with the times of a turn."""
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_turns, args=(there, name, count))
+    fresh = multiprocessing.get_context("spawn")
+    here, there = fresh.Pipe()
+    process = fresh.Process(target=_turns, args=(there, name, count))
     process.start()
     try:
         yield here

@@ -27,20 +27,26 @@ _LEAVES = frozenset({"load", "fresh", "value"})
 
 def begin_columns(steps: Sequence[PlanStep], streams: Sequence[Stream]) -> list[PlanStep]:
     """The steps, with bands where there can be some. `streams`: whose names are taken."""
-    found = list(steps)
+    begins: dict[int, list[Band]] = {}
+    resumes: dict[int, list[Band]] = {}
     taken = {stream.name for stream in streams}
-    for k, late in enumerate(steps):
-        for total in _first_sums(late):
-            fits = (n for n in reversed(range(k)) if _reads(steps[n], total.args[0]))
-            place = next(fits, None)
-            early, later = (None if place is None else found[place]), found[k]
-            if isinstance(early, Sweep) and isinstance(later, Sweep) and place is not None:
-                name = free_name(f"column_{short_name(total, total.op)}", taken)
-                taken.add(name)
-                band = Band(Stream(name, _BAND, "real"), total)
-                found[place] = replace(early, begins=(*early.begins, band))
-                found[k] = replace(later, resumes=(*later.resumes, band))
-    return found
+    for late, step in enumerate(steps):
+        for total in _first_sums(step):
+            fits = (k for k in reversed(range(late)) if _reads(steps[k], total.args[0]))
+            early = next(fits, None)
+            if early is None:
+                continue
+            name = free_name(f"column_{short_name(total, total.op)}", taken)
+            taken.add(name)
+            band = Band(Stream(name, _BAND, "real"), total)
+            begins.setdefault(early, []).append(band)
+            resumes.setdefault(late, []).append(band)
+    return [
+        replace(step, begins=tuple(begins.get(k, ())), resumes=tuple(resumes.get(k, ())))
+        if isinstance(step, Sweep)
+        else step
+        for k, step in enumerate(steps)
+    ]
 
 
 def _first_sums(step: PlanStep) -> Iterator[Node]:

@@ -19,21 +19,20 @@ from ..ir import Store, ordered
 from ..plan import Band, Plan, Sweep
 from .c_streams import pointer
 from .c_sums import START, indented
+from .spelled import rewritten
 
 
 def by_bands(plan: Plan, sweep: Sweep) -> Sweep:
     """The sweep as C walks it: what it begins is stored, what it resumes is loaded."""
     if not sweep.begins and not sweep.resumes:
         return sweep
-    graph = plan.program.graph
     known = {
-        band.total: graph.node("fresh", attr=band.stream.name, level=COLS) for band in sweep.resumes
+        band.total: plan.program.graph.node("fresh", attr=band.stream.name, level=COLS)
+        for band in sweep.resumes
     }
-    new = graph.rewrite(sweep.roots(), lambda node: known.get(node, node))
-    stores = [replace(store, value=new[store.value]) for store in sweep.stores]
-    stores += [Store(band.stream, band.total.args[0]) for band in sweep.begins]
-    partials = tuple(replace(partial, value=new[partial.value]) for partial in sweep.partials)
-    made = replace(sweep, stores=tuple(stores), partials=partials)
+    made = rewritten(plan, sweep, lambda _, node: known.get(node, node))
+    sums = (Store(band.stream, band.total.args[0]) for band in sweep.begins)
+    made = replace(made, stores=(*made.stores, *sums))
     read = {node.attr for node in ordered(made.roots()) if node.op in ("load", "fresh")}
     loads = [*sweep.loads, *(band.stream for band in sweep.resumes)]
     return replace(made, loads=tuple(stream for stream in loads if stream.name in read))

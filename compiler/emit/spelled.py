@@ -19,7 +19,7 @@ _Step = TypeVar("_Step", bound=Sweep | Finish | MatrixStep)
 
 def spelled_out(plan: Plan, step: _Step) -> _Step:
     """The step with every map of a code as arithmetic."""
-    return _rewritten(plan, step, plain)
+    return rewritten(plan, step, plain)
 
 
 def for_blocks(plan: Plan, step: Sweep) -> Sweep:
@@ -32,12 +32,12 @@ def for_blocks(plan: Plan, step: Sweep) -> Sweep:
     """
     quick = {store.value for store in step.stores if is_quick(store, step.cell)}
     maps = {node for node in ordered(step_roots(step)) if node.op == "dynamic_code"}
-    step = _rewritten(plan, step, _but_codes if quick == maps else plain)
-    step = _rewritten(plan, step, _whole)
+    step = rewritten(plan, step, _but_codes if quick == maps else plain)
+    step = rewritten(plan, step, _whole)
     roots = {node.args[0] for node in ordered(step_roots(step)) if node.op == "sqrt"}
     stored, factored = map(_not_below_zero, roots), map(_factored, roots)
     shared = {x for x in stored if x is not None} & {pair[1] for pair in factored if pair}
-    return _rewritten(plan, step, partial(_one_root, shared)) if shared else step
+    return rewritten(plan, step, partial(_one_root, shared)) if shared else step
 
 
 def _whole(graph: Graph, node: Node) -> Node:
@@ -91,7 +91,7 @@ def for_one_warp(plan: Plan, step: _Step) -> _Step:
     """The step where one warp has a tile and looks codes up: there instructions are short, and what
     a quotient loses is far below what a code does."""
     streams = [*step.loads, *(store.stream for store in step.stores)]
-    return _rewritten(plan, step, _quick) if CODES & {s.dtype for s in streams} else step
+    return rewritten(plan, step, _quick) if CODES & {s.dtype for s in streams} else step
 
 
 def _quick(graph: Graph, node: Node) -> Node:
@@ -99,7 +99,8 @@ def _quick(graph: Graph, node: Node) -> Node:
     return graph.node("quotient", *node.args, level=ELEMENT) if quick else node
 
 
-def _rewritten(plan: Plan, step: _Step, rule: Callable[[Graph, Node], Node]) -> _Step:
+def rewritten(plan: Plan, step: _Step, rule: Callable[[Graph, Node], Node]) -> _Step:
+    """The step with every value that it stores or sums up made anew by a rule."""
     if isinstance(step, Finish):
         return step
     graph = plan.program.graph
