@@ -1,6 +1,6 @@
 """The only door to sympy. The compiler's trees keep the author's form; sympy is asked questions.
 
-    product_of_combinations(...)   the sum over (sum a_i x_i)(sum b_j y_j), term by term
+    (a - c*b) * (a - c*b)     1 * a*a  +  -2*c * a*b  +  c^2 * b*b
 
 Spec text never reaches sympy: expressions are built node by node from the graph.
 """
@@ -11,46 +11,37 @@ from typing import Any
 
 import sympy
 
-from ..dsl.levels import ELEMENT, Level
 from .ir import Graph, Node
 
+# Of each product of variables, its coefficient: {(a, a): 1, (a, b): -2*c, (b, b): c^2}.
+Polynomial = dict[tuple[Node, ...], Node]
 
-def product_of_combinations(
-    graph: Graph, left: dict[Node, Node], right: dict[Node, Node], level: Level
-) -> Node:
-    """Nodes for sum((sum a_i x_i) * (sum b_j y_j), per level), as sums of x_i * y_j times
-    coefficients. sympy expands the product and collects equal pairs, so x*y and y*x are taken once
-    and a pair whose coefficient vanishes is not taken at all."""
-    elements = list(dict.fromkeys([*left, *right]))
-    symbols: dict[Node, Any] = {x: sympy.Symbol(f"x{i}") for i, x in enumerate(elements)}
-    coefficients: dict[Any, Node] = {}
+
+def product(graph: Graph, left: Polynomial, right: Polynomial) -> Polynomial:
+    """The product of two polynomials. sympy expands it and collects equal terms, so x*y and y*x are
+    taken once, and a term whose coefficient vanishes is not taken at all."""
+    variables = list(dict.fromkeys(x for side in (left, right) for term in side for x in term))
+    symbols: dict[Node, Any] = {x: sympy.Symbol(f"x{i}") for i, x in enumerate(variables)}
+    coefficients: dict[Node, Any] = {}
     sides: list[Any] = []
     for side in (left, right):
-        combination: Any = sympy.Integer(0)
-        for x, c in side.items():
+        polynomial: Any = sympy.Integer(0)
+        for term, c in side.items():
             if c.op == "const" and isinstance(c.attr, float):
                 factor: Any = sympy.Rational(str(c.attr))
-                combination += factor * symbols[x]
             else:
-                name = next((s for s, n in coefficients.items() if n is c), None)
-                if name is None:
-                    name = sympy.Symbol(f"c{len(coefficients)}")
-                    coefficients[name] = c
-                combination += name * symbols[x]
-        sides.append(combination)
-    polynomial: Any = sympy.Poly((sides[0] * sides[1]).expand(), *symbols.values())
-    result: Node | None = None
-    terms: list[tuple[tuple[int, ...], Any]] = polynomial.terms()
-    for powers, coefficient in terms:
-        pair = [x for x, power in zip(elements, powers, strict=True) for _ in range(power)]
-        product = graph.node("mul", pair[0], pair[1])
-        if product.level != ELEMENT:  # a sum over elements: one value per row counts for each
-            product = graph.node("spread", product, level=ELEMENT)
-        total = graph.node("sum", product, level=level)
-        term = graph.node("mul", freeze(coefficient, graph, coefficients), total)
-        result = term if result is None else graph.node("add", result, term)
-    assert result is not None
-    return result
+                factor = coefficients.setdefault(c, sympy.Symbol(f"c{len(coefficients)}"))
+            polynomial += sympy.prod([factor, *(symbols[x] for x in term)])
+        sides.append(polynomial)
+    names = {name: node for node, name in coefficients.items()}
+    expanded: Any = sympy.Poly((sides[0] * sides[1]).expand(), *symbols.values())
+    terms: list[tuple[tuple[int, ...], Any]] = expanded.terms()
+    return {
+        tuple(x for x, n in zip(variables, powers, strict=True) for _ in range(n)): freeze(
+            coefficient, graph, names
+        )
+        for powers, coefficient in terms
+    }
 
 
 def freeze(expr: Any, graph: Graph, names: dict[Any, Node]) -> Node:

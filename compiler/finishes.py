@@ -16,7 +16,7 @@ from ..dsl.levels import GLOBAL, GROUP, TENSOR, Level
 from .cut import CannotSchedule, Cut
 from .ir import REDUCTIONS, Node, Store, ordered
 from .plan import Finish, Slot
-from .sequence import ends_sweep
+from .sequence import ends_sweep, is_gathered
 
 
 def finishes(cut: Cut, k: int) -> list[Finish]:
@@ -73,16 +73,15 @@ class _After:
         completes = tuple((cut.slot(n), n.op) for n in made if n.level == level and ends_sweep(n))
         values: list[tuple[Slot, Node]] = []
         gathers: list[tuple[Slot, str, Slot]] = []
-        for n in made:
-            if ends_sweep(n):
+        for n in cut.sequence.ready:
+            if not is_gathered(n) or n in cut.sequence.region:
                 continue
             (term,) = n.args
-            if term.level != TENSOR or self._waits(term, TENSOR):
-                raise CannotSchedule(n.op)
             kept = cut.gathered(n)
-            if level == TENSOR and not (self._here(term) and kept == cut.slot(term)):
+            has_it = self._here(term) and kept == cut.slot(term)
+            if level == TENSOR and self._gathers_at(n) == self.k and not has_it:
                 values.append((kept, self._value(term)))
-            if n.level == level:
+            if n.level == level and self._here(n):
                 gathers.append((cut.slot(n), n.op, kept))
         for store in stores:
             slot = cut.exported.get(store.stream.name)
@@ -101,6 +100,17 @@ class _After:
         return Finish(
             name, level, completes, tuple(gathers), tuple(dict.fromkeys(values)), written, loads
         )
+
+    def _gathers_at(self, total: Node) -> int:
+        """The finishes that keep a tensor's term of a sum over tensors: the first that can."""
+        ready = self.cut.sequence.ready
+        (term,) = total.args
+        first = max(ready[term], 1)
+        below = (n for n in ordered([term]) if n.op in REDUCTIONS and ready[n] == first)
+        first += any(_order(n.level) > _order(TENSOR) for n in below)
+        if term.level != TENSOR or first > ready[total]:
+            raise CannotSchedule(total.op)
+        return first - 1
 
     def _value(self, node: Node, late: frozenset[str] | None = None) -> Node:
         """`node` as these finishes compute it: reductions are slots, coarse states are loaded.

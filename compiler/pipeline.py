@@ -19,6 +19,7 @@ from .passes.hoist import hoist
 from .passes.norms import norms
 from .passes.simplify import simplify
 from .passes.store import store
+from .passes.sums import sums
 from .plan import Plan
 from .schedule import schedule_all
 from .verify import verify_plan, verify_program
@@ -28,6 +29,7 @@ Pass = Callable[[Program], Program]
 
 PASSES: tuple[Pass, ...] = (
     simplify,  # identities first, while terms still look as the author wrote them
+    sums,  # what need not be walked for, then
     norms,  # before factors move: sums whose terms wait for another sum, taken apart
     store,  # codecs and rounding become arithmetic, so that it too is shared and hoisted
     hoist,  # last: what touches no tensor moves to the host, products are regrouped

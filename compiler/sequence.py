@@ -66,7 +66,7 @@ class Sequence:
                 at = sweep_over(cells, node.args[0].level, max(below, late.get(node, 0)))
                 below = at + 1 if node.level.is_coarse else sweep_over(cells, node.level, below)
             elif node.op in REDUCTIONS:
-                below = max(below, 1)  # a sum over one value per tensor: after the first sweep
+                below = max(below, 1 + late.get(node, 0))  # of one value per tensor: after a sweep
             ready[node] = below
         return Sequence(program, cells, region, first, ready)
 
@@ -118,7 +118,7 @@ class Sequence:
         an earlier one would load for the sum alone."""
         found: dict[Node, int] = {}
         for node, ready in self.ready.items():
-            if ends_sweep(node) and node not in self.region:
+            if _is_total(node) and node not in self.region:
                 places = reversed(range(ready, len(self.cells)))
                 fits = (k for k in places if Sequence.of(self.program, self.cells, {node: k}))
                 last = next(fits, None)
@@ -158,6 +158,11 @@ def _is_total(node: Node) -> bool:
 def ends_sweep(node: Node) -> bool:
     """Whether a value needs the partial results of a whole sweep."""
     return _is_total(node) and not node.args[0].level.is_coarse
+
+
+def is_gathered(node: Node) -> bool:
+    """Whether a value is added up from one number per tensor."""
+    return _is_total(node) and node.args[0].level.is_coarse
 
 
 def sweep_over(cells: tuple[Level | None, ...], level: Level, start: int) -> int:

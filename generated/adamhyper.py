@@ -405,9 +405,9 @@ def adam_hyper_3(
     sum_ = tl.load(values + 4 * tensor + 2).to(REAL)
     radius = tl.load(radius_at).to(REAL)
     maximum_u_square_sum = tl.maximum(tl.sqrt(u_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
-    term = 0.0 - lr * radius / maximum_u_square_sum
+    lr_1 = -(lr * radius / maximum_u_square_sum)
     # adamhyper.opt:38
-    param_square_sum_term = 1.0 * param_square_sum + 2.0 * term * sum_ + term * term * u_square_sum
+    param_square_sum_term = param_square_sum + 2.0 * lr_1 * sum_ + lr_1 * lr_1 * u_square_sum
     param_square_sum = tl.maximum(param_square_sum_term, 0.0, propagate_nan=tl.PropagateNan.ALL)
     factor = radius / tl.maximum(tl.sqrt(param_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
     factor_1 = radius / maximum_u_square_sum
@@ -692,9 +692,9 @@ def adam_hyper_5(
     sum_3 = tl.load(values + 4 * tensor + 3).to(REAL)
     radius = tl.load(radius_at).to(REAL)
     maximum_u_square_sum = tl.maximum(tl.sqrt(u_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
-    term = 0.0 - lr / maximum_u_square_sum
+    lr_1 = -(lr / maximum_u_square_sum)
     # adamhyper.opt:38
-    param_square_sum_term = 1.0 * sum_ + 2.0 * term * sum_2 + term * term * sum_3
+    param_square_sum_term = sum_ + 2.0 * lr_1 * sum_2 + lr_1 * lr_1 * sum_3
     param_square_sum = tl.maximum(param_square_sum_term, 0.0, propagate_nan=tl.PropagateNan.ALL)
     factor = radius / tl.maximum(tl.sqrt(param_square_sum), eps, propagate_nan=tl.PropagateNan.ALL)
     full = begin + (end - begin) // BLOCK * BLOCK
@@ -951,8 +951,8 @@ void adam_hyper_3(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL sum_ = (REAL)values[VALUES * tensor + 2];
         const REAL radius = radius_at[0];
         const REAL maximum_u_square_sum = MAXIMUM(SQRT(u_square_sum), eps);
-        const REAL term = limit_0 - lr * radius / maximum_u_square_sum;
-        param_square_sum = MAX_NUMBER(limit_0, R(1) * param_square_sum + R(2) * term * sum_ + term * term * u_square_sum);  // adamhyper.opt:38
+        const REAL lr_1 = -(lr * radius / maximum_u_square_sum);
+        param_square_sum = MAX_NUMBER(limit_0, param_square_sum + R(2) * lr_1 * sum_ + lr_1 * lr_1 * u_square_sum);  // adamhyper.opt:38
         const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), eps);
         const REAL factor_1 = radius / maximum_u_square_sum;
         #pragma omp simd
@@ -1085,8 +1085,8 @@ void adam_hyper_5(int64_t count, const int64_t *tasks, const int64_t *pointers, 
         const REAL sum_3 = (REAL)values[VALUES * tensor + 3];
         const REAL radius = radius_at[0];
         const REAL maximum_u_square_sum = MAXIMUM(SQRT(u_square_sum), eps);
-        const REAL term = limit_0 - lr / maximum_u_square_sum;
-        const REAL param_square_sum = MAX_NUMBER(limit_0, R(1) * sum_ + R(2) * term * sum_2 + term * term * sum_3);  // adamhyper.opt:38
+        const REAL lr_1 = -(lr / maximum_u_square_sum);
+        const REAL param_square_sum = MAX_NUMBER(limit_0, sum_ + R(2) * lr_1 * sum_2 + lr_1 * lr_1 * sum_3);  // adamhyper.opt:38
         const REAL factor = radius / MAXIMUM(SQRT(param_square_sum), eps);
         #pragma omp simd
         for (int64_t i = begin; i < end; i++) {
@@ -1180,8 +1180,8 @@ def adam_hyper_3_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
     maximum_u_square_sum = torch.clamp(torch.sqrt(u_square_sum), min=eps)
-    term = 0.0 - lr * radius / maximum_u_square_sum
-    param_square_sum_term = 1.0 * param_square_sum + 2.0 * term * sum_ + term * term * u_square_sum
+    lr_1 = -(lr * radius / maximum_u_square_sum)
+    param_square_sum_term = param_square_sum + 2.0 * lr_1 * sum_ + lr_1 * lr_1 * u_square_sum
     param_square_sum = torch.clamp(param_square_sum_term, min=0.0)  # adamhyper.opt:38
     # adamhyper.opt:29
     u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
@@ -1244,9 +1244,9 @@ def adam_hyper_5_torch(
 ) -> tuple[Tensor, ...]:
     """The pass over elements in torch."""
     maximum_u_square_sum = torch.clamp(torch.sqrt(u_square_sum), min=eps)
-    term = 0.0 - lr / maximum_u_square_sum
+    lr_1 = -(lr / maximum_u_square_sum)
     # adamhyper.opt:38
-    param_square_sum = torch.clamp(1.0 * sum_ + 2.0 * term * sum_2 + term * term * sum_3, min=0.0)
+    param_square_sum = torch.clamp(sum_ + 2.0 * lr_1 * sum_2 + lr_1 * lr_1 * sum_3, min=0.0)
     # adamhyper.opt:29
     u = inverse_correction_beta1 * m / (torch.sqrt(inverse_correction_beta2 * v) + eps)
     direction = radius * u / maximum_u_square_sum  # adamhyper.opt:30

@@ -77,8 +77,7 @@ def adaptive_gradient_clippingsgd_1_round_2(
     weight_decay,
     momentum,
     scalar,
-    holds,
-    factor,
+    choice,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -91,7 +90,7 @@ def adaptive_gradient_clippingsgd_1_round_2(
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    grad = tl.where(holds, factor * grad, grad)  # clipping.opt:37
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     direction = g + momentum * buffer  # sgd.opt:24
@@ -162,8 +161,8 @@ def adaptive_gradient_clippingsgd_1(
         n = tl.sqrt(grad_square_sum)  # clipping.opt:36
         most_term = tl.maximum(tl.sqrt(param_square_sum), floor_, propagate_nan=tl.PropagateNan.ALL)
         most = clip * most_term  # clipping.opt:35
-        holds = n > most
-        factor = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice_term = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice = tl.where(n > most, choice_term, 1.0)
         for start in range(first, full, BLOCK):
             adaptive_gradient_clippingsgd_1_round_2(
                 start,
@@ -176,8 +175,7 @@ def adaptive_gradient_clippingsgd_1(
                 weight_decay,
                 momentum,
                 scalar,
-                holds,
-                factor,
+                choice,
                 REAL,
                 BLOCK,
             )
@@ -193,8 +191,7 @@ def adaptive_gradient_clippingsgd_1(
                 weight_decay,
                 momentum,
                 scalar,
-                holds,
-                factor,
+                choice,
                 REAL,
                 BLOCK,
             )
@@ -232,8 +229,7 @@ def adaptive_gradient_clippingsgd_2_round_2(
     scalar,
     grad_scale,
     weight_decay,
-    holds,
-    factor,
+    choice,
     REAL: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -246,7 +242,7 @@ def adaptive_gradient_clippingsgd_2_round_2(
     buffer = tl.load(buffer_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    grad = tl.where(holds, factor * grad, grad)  # clipping.opt:37
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     param = param - lr * buffer  # sgd.opt:24
@@ -316,8 +312,8 @@ def adaptive_gradient_clippingsgd_2(
         n = tl.sqrt(grad_square_sum)  # clipping.opt:36
         most_term = tl.maximum(tl.sqrt(param_square_sum), floor_, propagate_nan=tl.PropagateNan.ALL)
         most = clip * most_term  # clipping.opt:35
-        holds = n > most
-        factor = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice_term = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice = tl.where(n > most, choice_term, 1.0)
         for start in range(first, full, BLOCK):
             adaptive_gradient_clippingsgd_2_round_2(
                 start,
@@ -330,8 +326,7 @@ def adaptive_gradient_clippingsgd_2(
                 scalar,
                 grad_scale,
                 weight_decay,
-                holds,
-                factor,
+                choice,
                 REAL,
                 BLOCK,
             )
@@ -347,8 +342,7 @@ def adaptive_gradient_clippingsgd_2(
                 scalar,
                 grad_scale,
                 weight_decay,
-                holds,
-                factor,
+                choice,
                 REAL,
                 BLOCK,
             )
@@ -391,8 +385,7 @@ def adaptive_gradient_clippingsgd_3_round_2(
     lr,
     grad_scale,
     weight_decay,
-    holds,
-    factor,
+    choice,
     PARAM: tl.constexpr,
     GRAD: tl.constexpr,
     REAL: tl.constexpr,
@@ -406,7 +399,7 @@ def adaptive_gradient_clippingsgd_3_round_2(
     param = tl.load(param_at + index, mask=inside).to(REAL)
     grad = tl.load(grad_at + index, mask=inside).to(REAL)
     grad = grad_scale * grad
-    grad = tl.where(holds, factor * grad, grad)  # clipping.opt:37
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     param = param - lr * g  # sgd.opt:24
     tl.store(param_at + index, param, mask=inside)
@@ -470,8 +463,8 @@ def adaptive_gradient_clippingsgd_3(
         n = tl.sqrt(grad_square_sum)  # clipping.opt:36
         most_term = tl.maximum(tl.sqrt(param_square_sum), floor_, propagate_nan=tl.PropagateNan.ALL)
         most = clip * most_term  # clipping.opt:35
-        holds = n > most
-        factor = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice_term = most / tl.maximum(n, eps, propagate_nan=tl.PropagateNan.ALL)
+        choice = tl.where(n > most, choice_term, 1.0)
         for start in range(first, full, BLOCK):
             adaptive_gradient_clippingsgd_3_round_2(
                 start,
@@ -481,8 +474,7 @@ def adaptive_gradient_clippingsgd_3(
                 lr,
                 grad_scale,
                 weight_decay,
-                holds,
-                factor,
+                choice,
                 PARAM,
                 GRAD,
                 REAL,
@@ -497,8 +489,7 @@ def adaptive_gradient_clippingsgd_3(
                 lr,
                 grad_scale,
                 weight_decay,
-                holds,
-                factor,
+                choice,
                 PARAM,
                 GRAD,
                 REAL,
@@ -618,15 +609,14 @@ void adaptive_gradient_clippingsgd_1(int64_t count, const int64_t *tasks, const 
             const REAL param_square_sum = (REAL)param_square_sum_total;
             const REAL n = SQRT(grad_square_sum);  // clipping.opt:36
             const REAL most = clip * MAXIMUM(SQRT(param_square_sum), floor_);  // clipping.opt:35
-            const int holds = n > most;
-            const REAL factor = most / MAXIMUM(n, eps);
+            const REAL choice = WHERE(n > most, most / MAXIMUM(n, eps), R(1));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 REAL buffer = buffer_at[i];
                 grad = grad_scale * grad;
-                grad = WHERE(holds, factor * grad, grad);  // clipping.opt:37
+                grad = choice * grad;  // clipping.opt:37
                 const REAL g = grad + weight_decay * param;  // sgd.opt:21
                 buffer = momentum * buffer + scalar * g;  // sgd.opt:23
                 const REAL direction = g + momentum * buffer;  // sgd.opt:24
@@ -684,15 +674,14 @@ void adaptive_gradient_clippingsgd_2(int64_t count, const int64_t *tasks, const 
             const REAL param_square_sum = (REAL)param_square_sum_total;
             const REAL n = SQRT(grad_square_sum);  // clipping.opt:36
             const REAL most = clip * MAXIMUM(SQRT(param_square_sum), floor_);  // clipping.opt:35
-            const int holds = n > most;
-            const REAL factor = most / MAXIMUM(n, eps);
+            const REAL choice = WHERE(n > most, most / MAXIMUM(n, eps), R(1));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL buffer = buffer_at[i];
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 grad = grad_scale * grad;
-                grad = WHERE(holds, factor * grad, grad);  // clipping.opt:37
+                grad = choice * grad;  // clipping.opt:37
                 const REAL g = grad + weight_decay * param;  // sgd.opt:21
                 buffer = momentum * buffer + scalar * g;  // sgd.opt:23
                 param = param - lr * buffer;  // sgd.opt:24
@@ -746,14 +735,13 @@ void adaptive_gradient_clippingsgd_3(int64_t count, const int64_t *tasks, const 
             const REAL param_square_sum = (REAL)param_square_sum_total;
             const REAL n = SQRT(grad_square_sum);  // clipping.opt:36
             const REAL most = clip * MAXIMUM(SQRT(param_square_sum), floor_);  // clipping.opt:35
-            const int holds = n > most;
-            const REAL factor = most / MAXIMUM(n, eps);
+            const REAL choice = WHERE(n > most, most / MAXIMUM(n, eps), R(1));
             #pragma omp simd
             for (int64_t i = first; i < last; i++) {
                 REAL param = LOAD(PARAM, param_at[i]);
                 REAL grad = LOAD(GRAD, grad_at[i]);
                 grad = grad_scale * grad;
-                grad = WHERE(holds, factor * grad, grad);  // clipping.opt:37
+                grad = choice * grad;  // clipping.opt:37
                 const REAL g = grad + weight_decay * param;  // sgd.opt:21
                 param = param - lr * g;  // sgd.opt:24
                 param_at[i] = STORE(PARAM, param);
@@ -783,9 +771,8 @@ def adaptive_gradient_clippingsgd_1_torch(
     n = torch.sqrt(grad_square_sum)  # clipping.opt:36
     param_square_sum = torch.sum(param * param, dim=1, keepdim=True)  # clipping.opt:35
     most = clip * torch.clamp(torch.sqrt(param_square_sum), min=floor_)  # clipping.opt:35
-    holds = n > most
-    factor = most / torch.clamp(n, min=eps)
-    grad = torch.where(holds, factor * grad, grad)  # clipping.opt:37
+    choice = torch.where(n > most, most / torch.clamp(n, min=eps), 1.0)
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     direction = g + momentum * buffer  # sgd.opt:24
@@ -812,9 +799,8 @@ def adaptive_gradient_clippingsgd_2_torch(
     n = torch.sqrt(grad_square_sum)  # clipping.opt:36
     param_square_sum = torch.sum(param * param, dim=1, keepdim=True)  # clipping.opt:35
     most = clip * torch.clamp(torch.sqrt(param_square_sum), min=floor_)  # clipping.opt:35
-    holds = n > most
-    factor = most / torch.clamp(n, min=eps)
-    grad = torch.where(holds, factor * grad, grad)  # clipping.opt:37
+    choice = torch.where(n > most, most / torch.clamp(n, min=eps), 1.0)
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     buffer = momentum * buffer + scalar * g  # sgd.opt:23
     param = param - lr * buffer  # sgd.opt:24
@@ -837,9 +823,8 @@ def adaptive_gradient_clippingsgd_3_torch(
     n = torch.sqrt(grad_square_sum)  # clipping.opt:36
     param_square_sum = torch.sum(param * param, dim=1, keepdim=True)  # clipping.opt:35
     most = clip * torch.clamp(torch.sqrt(param_square_sum), min=floor_)  # clipping.opt:35
-    holds = n > most
-    factor = most / torch.clamp(n, min=eps)
-    grad = torch.where(holds, factor * grad, grad)  # clipping.opt:37
+    choice = torch.where(n > most, most / torch.clamp(n, min=eps), 1.0)
+    grad = choice * grad  # clipping.opt:37
     g = grad + weight_decay * param  # sgd.opt:21
     param = param - lr * g  # sgd.opt:24
     return (param,)

@@ -16,8 +16,9 @@ store; so aim at twice that. Each thread asks for a tile's worth of each stream 
   counts the values of one element that are alive at once, totals among them; two more are what a
   tile adds to totals of the sweep. 53 registers are left for all its elements' values and for the
   tensor's own numbers (AdamW: 8 * 4 + 10), the others hold addresses and counters. With more than
-  four streams 4 values are enough bytes anyway. Over cells it is so with four already, where the
-  ends of cells take registers too: 4 values of each are 73 KB, 8 would be 72 registers (Ranger21).
+  four streams 4 values are enough bytes anyway. Over cells it is so with four already, for the ends
+  of cells take registers too: 44 are left where totals stay for all cells (of Ranger21's norms, 64
+  were too few for 4 values of 5 totals and 3 streams).
 - It takes 2 where they fit and 4 would not, in a sweep over cells: totals stay, while a flat
   sweep's thread can be done with one element before it begins the next. Elements of a column lie
   apart: a value there, its mask and two addresses of 64 bits count as six.
@@ -45,6 +46,7 @@ WARP = 32 if torch.version.hip is None else 64
 _WARPS = 4
 _MOST_STREAMS = 4  # of 8 values each; one fewer over cells
 _REGISTERS = 53  # of 64, for values and numbers
+_OVER_CELLS = 44  # of them, beside totals of a sweep over cells
 _PER_WARP = 256  # elements of a cell that is one tile
 _TASK = 8192
 _INTERPRETED_BLOCK = 16384
@@ -76,7 +78,8 @@ def _values(step: Sweep | Finish, warp: int) -> int:
     streams = len(step.loads) + (step.cell is not None)
     most = 8 if streams <= _MOST_STREAMS else 4
     least = 4 if step.cell is None else 2
-    fitting = (n for n in (8, 4, 2) if least <= n <= most and n * alive + numbers <= _REGISTERS)
+    room = _OVER_CELLS if step.cell is not None and step.partials and not lone else _REGISTERS
+    fitting = (n for n in (8, 4, 2) if least <= n <= most and n * alive + numbers <= room)
     return next(fitting, 4)
 
 

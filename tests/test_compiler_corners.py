@@ -257,6 +257,23 @@ CORNERS = {
     "a norm over all of what is scaled by its own": rule(
         "n = norm(grad)\ndirection = grad / (1 + norm(grad / n + param, per global))"
     ),
+    "a mean over all of moments of what is scaled by its own": rule(
+        "g = grad / (norm(grad) + 1)\nv = lerp(v, g^2, 0.5)\ndirection = g / mean(v, per global)",
+        "state v: like param",
+    ),
+    "a mean over all of moments that branches scale": rule(
+        "g = grad\nwhen ndim == 2:\n    g = grad / (norm(grad) + 1) - grad * mean(grad)\n"
+        "v = lerp(v, g^2, 0.5) - norm(g) * g\ndirection = g / (1 + mean(v, per global))",
+        "state v: like param",
+    ),
+    "sums of rows that are scaled by row and centred": rule(
+        "g = where(norm(grad, per rows) > norm(param, per rows), grad * norm(param, per rows), "
+        "grad)\ng -= mean(g, per rows)\ng /= 1 + std(g)\ndirection = g * norm(param, per rows) "
+        "+ norm(param / (1 + std(g)), per cols) + param * norm(g, per global) / numel"
+    ),
+    "what is centred by columns, centred by rows": rule(
+        "g = grad - mean(grad, per cols)\ndirection = g - mean(g, per rows) + mean(g)"
+    ),
     "a norm over all of what is scaled by one over all": rule(
         "n = norm(grad, per global)\ndirection = grad / (1 + norm(grad / n + param, per global))"
     ),

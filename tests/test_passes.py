@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import specs
 
-from stepc.compiler.ir import Program, Stream, leaves
+from stepc.compiler.ir import Program, Stream, leaves, ordered
 from stepc.compiler.lower import lower
 from stepc.compiler.pipeline import PASSES
 from stepc.compiler.plan import Plan
@@ -75,10 +75,9 @@ def test_a_program_means_the_same_before_and_after_each_pass(
             assert close(planned[name], value), f"the plan changed {name}\n{text}\n{show(plan)}"
 
 
-def plan_of(text: str) -> Plan:
-    """The plan of a spec with one path."""
-    (program,) = stages(text)[-1]
-    return schedule(program)
+def plan_of(text: str, path: int = 0) -> Plan:
+    """The plan of one of a spec's paths."""
+    return schedule(stages(text)[-1][path])
 
 
 def test_a_norm_of_a_combination_costs_no_pass() -> None:
@@ -97,3 +96,57 @@ optimizer Sphere:
     )
     assert len(plan.sweeps) == 2
     assert sum(map(traffic, plan.sweeps)) == 28
+
+
+def test_a_mean_of_new_moments_costs_no_pass() -> None:
+    """v is known from sums of old v and of grad^2, on any path, before the pass that writes it."""
+    plan = plan_of(
+        """
+optimizer Floored:
+    hyper lr = 0.1
+    state v: like param
+    update:
+        g = grad
+        when ndim > 1:
+            g = grad / norm(grad)
+        v = lerp(v, g^2, 0.1)
+        param -= lr * g / (sqrt(v) + mean(v, per global))
+"""
+    )
+    assert len(plan.sweeps) == 2
+    assert sum(map(traffic, plan.sweeps)) == 8 + 20
+
+
+def test_what_is_centred_is_not_centred_again() -> None:
+    """The mean over all rows of what has lost its mean per row is not taken."""
+    plan = plan_of(
+        """
+optimizer Standard:
+    hyper lr = 0.1
+    update:
+        g = grad - mean(grad, per rows)
+        param -= lr * g / std(g)
+"""
+    )
+    first, last = plan.sweeps
+    assert [p.kind for p in first.partials] == ["sum"]
+    assert "mean" not in show(plan)
+    assert len(plan.steps) == 3
+    assert traffic(first) + traffic(last) == 4 + 12
+
+
+def test_a_sum_waits_for_no_factor() -> None:
+    """Sums over what is scaled per row are taken with those that the scale is made of."""
+    plan = plan_of(
+        """
+optimizer Clipped:
+    hyper lr = 0.1
+    update:
+        n = norm(grad, per rows)
+        g = where(n > 1, grad * (1 / n), grad)
+        param -= lr * (g + norm(g, per rows))
+"""
+    )
+    (sweep,) = plan.sweeps
+    found = [n for n in ordered(sweep.roots()) if n.op in ("sum", "where")]
+    assert [(n.op, n.level.kind) for n in found] == [("sum", "rows"), ("where", "rows")]

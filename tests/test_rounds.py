@@ -33,7 +33,7 @@ READ_LATER = (
         old = m
         m = m + grad
         largest = max(abs(old), per rows)
-        share = sum(old / (largest + 1), per rows)
+        share = sum(old / (largest + abs(old) + 1), per rows)
         param -= lr * share * grad
 """
 )

@@ -1,7 +1,7 @@
 """Identities that hold in float arithmetic, and small powers.
 
-Before:  add(mul(1, x), 0)      pow(g, 2)          neg(neg(x))      (g / sqrt(v))^2
-After:   x                      mul(g, g)          x                g * g / v
+Before:  add(mul(1, x), 0)      pow(g, 2)      neg(neg(x))    (g / sqrt(v))^2    where(c, f*x, x)
+After:   x                      mul(g, g)      x              g * g / v          where(c, f, 1) * x
 
 Keeps the author's order of operations: moving host factors together is `hoist`'s business. Nothing
 that could turn a NaN into a number is applied (0 * x stays).
@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable
 
 from ...dsl.levels import ELEMENT, Level, join
-from ..ir import MATRIX, REDUCTIONS, Graph, Node, Program
+from ..ir import GUARD, MATRIX, REDUCTIONS, Graph, Node, Program
 
 _FOLDABLE: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
@@ -73,9 +73,24 @@ def _identity(node: Node, values: list[float | None], graph: Graph) -> Node:
             kept = _power(x, values[1], graph) or node
         case "where", (_, a, b) if a is b:
             kept = a
+        case "where", _ if node.attr != GUARD:
+            kept = _scaled_or_not(node, graph) or node
         case _:
             kept = node
     return kept if kept.level == level else node
+
+
+def _scaled_or_not(node: Node, graph: Graph) -> Node | None:
+    """`where(c, f * x, x)`, c and f coarser than x: a choice per row, not per element."""
+    condition, scaled, x = node.args
+    if scaled.op != "mul" or x not in scaled.args:
+        return None
+    (factor,) = [arg for arg in scaled.args if arg is not x] or [x]
+    level = join(condition.level, factor.level)
+    if level is None or level == x.level:
+        return None
+    scale = graph.node("where", condition, factor, graph.const(1), span=node.span)
+    return graph.node("mul", scale, x, span=node.span)
 
 
 def _power(x: Node, exponent: float, graph: Graph) -> Node | None:
