@@ -274,6 +274,14 @@ CORNERS = {
     "what is centred by columns, centred by rows": rule(
         "g = grad - mean(grad, per cols)\ndirection = g - mean(g, per rows) + mean(g)"
     ),
+    "what is centred by rows on some paths, centred over all": rule(
+        "g = grad\nwhen ndim == 2:\n    g = grad - mean(grad, per rows)\n"
+        "direction = g - sum(g, per global) / 9"
+    ),
+    "a sum over all of numbers that wait for another": rule(
+        "n = norm(grad, per global)\ns = sum(norm(grad) / n, per global)\n"
+        "h = max(abs(grad - n * param), per global)\ndirection = grad * s * h"
+    ),
     "a norm over all of what is scaled by one over all": rule(
         "n = norm(grad, per global)\ndirection = grad / (1 + norm(grad / n + param, per global))"
     ),
