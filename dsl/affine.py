@@ -4,8 +4,12 @@
 
 Of a positive number 2^e (1 + f) let L = e + f, which is what its bits say when read as an integer.
 The affine product of two numbers has the sum of their L, the quotient the difference, the root the
-half; signs are as always. Where one of the numbers or the affine result is zero, subnormal
-(in float32), infinite or NaN, the exact result is taken.
+half; signs are as always. Where the exact result is not in [2^-120, 2^120) in size, it is taken:
+zeros and what is not finite stay what they are. So does the paper's code decide, which has 0 and
+NaN in their places.
+
+In a chain of such operations a target may look at the last exact result only. Of float32's
+subnormal numbers the bits say less than the logarithm; it counts as one between -127 and -126.
 
 Only what has several values per tensor changes: host arithmetic, numbers per tensor, the division
 in a mean and matrix products stay exact.

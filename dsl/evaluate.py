@@ -46,17 +46,13 @@ def _lerp(a: Array, b: Array, w: Array) -> Array:
     return a + w * (b - a)
 
 
-_NORMAL = 2.0**-126  # float32's least normal number
-
-
-def _affine(exact: Array, log: Array, *inside: Array) -> Array:
+def _affine(exact: Array, log: Array) -> Array:
     """The number whose size has this piecewise linear logarithm; see affine.py."""
+    usual = (np.abs(exact) >= 2.0**-120) & (np.abs(exact) < 2.0**120)
+    log = np.where(usual, log, 0)
     whole = np.floor(log)
-    plain = (whole < -126) | np.isnan(exact)
-    for x in inside:
-        plain = plain | (np.abs(x) < _NORMAL) | ~np.isfinite(x)
-    size = np.ldexp(1 + log - whole, np.where(plain, 0, whole).astype(np.int64))
-    return np.where(plain, exact, np.copysign(size, exact))
+    size = np.ldexp(1 + log - whole, whole.astype(np.int64))
+    return np.where(usual, np.copysign(size, exact), exact)
 
 
 def _log(x: Array) -> Array:
@@ -66,15 +62,15 @@ def _log(x: Array) -> Array:
 
 
 def _affine_product(a: Array, b: Array) -> Array:
-    return _affine(a * b, _log(a) + _log(b), a, b)
+    return _affine(a * b, _log(a) + _log(b))
 
 
 def _affine_quotient(a: Array, b: Array) -> Array:
-    return _affine(a / b, _log(a) - _log(b), a, b)
+    return _affine(a / b, _log(a) - _log(b))
 
 
 def _affine_root(x: Array) -> Array:
-    return _affine(np.sqrt(x), _log(x) / 2, x)
+    return _affine(np.sqrt(x), _log(x) / 2)
 
 
 def _match(name: Array, pattern: Array) -> Array:

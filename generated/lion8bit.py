@@ -313,7 +313,6 @@ static inline REAL WHERE(int holds, REAL a, REAL b) /* no branch, so that loops 
 }
 static inline double where(int holds, double a, double b) { return holds ? a : b; }
 static inline REAL SIGN(REAL x) { return WHERE(x > 0, 1, WHERE(x < 0, -1, x)); }
-static inline double sign(double x) { return where(x > 0, 1, where(x < 0, -1, x)); }
 static inline REAL MAX_NUMBER(REAL a, REAL b) { return a > b ? a : b; }
 static inline REAL MIN_NUMBER(REAL a, REAL b) { return a < b ? a : b; }
 static inline float load_f32(f32 x) { return x; }
@@ -450,25 +449,14 @@ static inline REAL BINADE(REAL x) /* the greatest power of two not above x */
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-/* A dynamic map: lines whose least is a number's place, one for each decade, and the last code's;
-   of float32 also, for 32 powers of two, slope and offset of two lines that are the least there. */
+/* A dynamic map: a number's place lies on the least of seven lines, or on the last code's line. Of
+   float32 also nine parts, from the code of 0 to the last one, each a line below a cap; and for 32
+   powers of two, the part that each begins in, and where the next part begins. */
 typedef struct {
-    REAL slope[7], offset[7], border, rise, top, less;
-    float near[4][32] __attribute__((aligned(64)));
+    REAL slope[8], offset[8], border, less;
+    float slopes[16] __attribute__((aligned(64))), offsets[16], caps[16], next[32];
+    int32_t part[32];
 } Map;
-static __attribute__((noinline, cold)) void finish_map(Map *map)
-{
-    for (int power = 0; power < 32; power++)
-        for (int end = 0; end < 2; end++) {
-            const REAL x = power + end ? float_of((uint32_t)(power + end + 96) << 23) : 0;
-            int least = 0;
-            for (int k = 1; k < 7; k++)
-                if (map->slope[k] * x + map->offset[k] < map->slope[least] * x + map->offset[least])
-                    least = k;
-            map->near[2 * end][power] = map->slope[least];
-            map->near[2 * end + 1][power] = map->offset[least];
-        }
-}
 static inline int place_of(REAL x, const Map *map, int zero)
 {
     const REAL a = zero ? MIN_NUMBER(ABS(x), map->border) : MAX_NUMBER(x, map->border);
@@ -477,60 +465,96 @@ static inline int place_of(REAL x, const Map *map, int zero)
         place = MIN_NUMBER(map->slope[k] * a + map->offset[k], place);
     const REAL begin = BINADE(place); /* the decade's first index, and its step */
     place = MIN_NUMBER(place, R(1.25) * place + (R(-0.25) * begin + R(-0.25)));
-    place = MAX_NUMBER(place, map->rise * x + map->top) - map->less;
+    place = MAX_NUMBER(place, map->slope[7] * x + map->offset[7]) - map->less;
     return BYTE(zero ? COPYSIGN(place, x) : place, zero);
 }
 #if defined(__AVX512VBMI__) && defined(__GNUC__) && !defined(__clang__)
 typedef float Reals __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(64), may_alias));
 typedef uint32_t Words __attribute__((vector_size(64)));
 typedef uint8_t Codes __attribute__((vector_size(64), aligned(1), may_alias));
-#define LESSER(a, b) __builtin_ia32_minps512_mask(a, b, a, -1, 4)
-#define GREATER(a, b) __builtin_ia32_maxps512_mask(a, b, a, -1, 4)
-static inline Reals line_at(const float *slope, const float *offset, Words at, Reals x)
+typedef char Chars __attribute__((vector_size(64)));
+/* The least number from which on `place_of` gives a code, by steps from one that is close to it. */
+static float least_with(int code, float x, const Map *map, int zero)
 {
-    const Reals *s = (const Reals *)slope, *o = (const Reals *)offset;
-    return __builtin_shuffle(s[0], s[1], at) * x + __builtin_shuffle(o[0], o[1], at);
+    while (place_of(float_of(bits_of(x) - 1), map, zero) >= code)
+        x = float_of(bits_of(x) - 1);
+    while (place_of(x, map, zero) < code)
+        x = float_of(bits_of(x) + 1);
+    return x;
 }
-static inline Codes places_of(Reals x, const Map *map, int zero)
+static __attribute__((noinline, cold)) void finish_map(Map *map, int zero)
 {
-    const Words sign = (Words){0} + 0x80000000;
-    const Reals limit = (Reals){0} + (float)map->border, tiny = (Reals){0} + 0x1p-31f;
-    const Reals size = zero ? (Reals)LESSER((Reals)((Words)x & ~sign), limit) : x;
-    const Reals a = GREATER(size, tiny);
-    const Words at = (Words)a >> 23; /* 32 powers of two */
-    Reals place = line_at(map->near[0], map->near[1], at, a);
-    place = LESSER(line_at(map->near[2], map->near[3], at, a), place);
-    const Reals begin = (Reals)((Words)place & 0x7f800000);
-    place = LESSER(place, 1.25f * place + (-0.25f * begin + -0.25f));
-    place = GREATER(place, (float)map->rise * x + (float)map->top) - (float)map->less;
-    if (zero)
-        place = (Reals)(((Words)place & ~sign) | ((Words)x & sign));
-    return (Codes)(place + (0x1.8p23f + zero)); /* each fourth byte */
+    const int first = zero ? 1 : 2; /* index of the first decade */
+    float begin[10] = {0};
+    for (int k = 0; k < 8; k++) { /* from part k to the next one, and the index it begins with */
+        const int index = first << k, code = zero ? zero + index : index - 1;
+        const float place = k < 7 ? index + 0.2f : index;
+        const float x = (place - (float)map->offset[k]) / (float)map->slope[k];
+        begin[k + 1] = least_with(code, x, map, zero);
+        map->caps[k] = float_of(bits_of(index) - 1);
+        map->slopes[k + 1] = k < 7 ? map->slope[k] : 0;
+        map->offsets[k + 1] = k < 7 ? map->offset[k] : index + 0.5f;
+    }
+    map->slopes[0] = 0, map->offsets[0] = first - 0.5f, map->caps[8] = begin[9] = INFINITY;
+    for (int power = 0, k = 0; power < 32; power++) {
+        while (power && begin[k + 1] <= float_of((uint32_t)(power + 96) << 23))
+            k++;
+        map->part[power] = k;
+        map->next[power] = begin[k + 1];
+    }
+}
+static inline Codes places_of(Reals x, const Map *map, int zero) /* of sizes; in each fourth byte */
+{
+    const Ints zeros = {0}, tiny = zeros + 0x30000000, *part = (const Ints *)map->part;
+    const Reals *next = (const Reals *)map->next, *slopes = (const Reals *)map->slopes;
+    const Reals *offsets = (const Reals *)map->offsets, *caps = (const Reals *)map->caps;
+    const Ints a = (Ints)x & (zero ? 0x7fffffff : -1);
+    const Words power = (Words)__builtin_ia32_pmaxsd512_mask(a, tiny, zeros, -1) >> 23;
+    const Ints at = (Ints)__builtin_shuffle(part[0], part[1], power);
+    const uint16_t beyond = __builtin_ia32_cmpps512_mask(
+        (Reals)a, __builtin_shuffle(next[0], next[1], power), 13, -1, 4); /* >= */
+    const Ints here = (Ints)__builtin_ia32_paddd512_mask(at, zeros + 1, at, beyond);
+    const Reals slope = __builtin_shuffle(*slopes, here);
+    const Ints place = (Ints)(slope * (Reals)a + __builtin_shuffle(*offsets, here));
+    const Ints cap = (Ints)__builtin_shuffle(*caps, here);
+    const Reals least = (Reals)__builtin_ia32_pminsd512_mask(place, cap, zeros, -1);
+    return (Codes)(least - (float)map->less + (0x1.8p23f + zero));
+}
+static inline Codes each_fourth(Codes a, Codes b, Codes c, Codes d, int byte)
+{
+    Codes even, quarter;
+    for (int i = 0; i < 64; i++)
+        even[i] = (uint8_t)(i % 32 * 4 + byte), quarter[i] = (uint8_t)(i < 32 ? i : i + 32);
+    return __builtin_shuffle(
+        __builtin_shuffle(a, b, even), __builtin_shuffle(c, d, even), quarter);
 }
 static inline int64_t encode_most(
     uint8_t *codes, const REAL *numbers, REAL factor, int64_t count, const Map *map, int zero)
 {
-    Codes even, quarter;
-    for (int i = 0; i < 64; i++)
-        even[i] = (uint8_t)(i % 32 * 4), quarter[i] = (uint8_t)(i < 32 ? i : i + 32);
     int64_t i = 0;
     for (; sizeof(REAL) == 4 && i + 64 <= count; i += 64) {
-        const Reals *x = (const Reals *)(numbers + i);
-        const Codes a = places_of(x[0] * (float)factor, map, zero);
-        const Codes b = places_of(x[1] * (float)factor, map, zero);
-        const Codes c = places_of(x[2] * (float)factor, map, zero);
-        const Codes d = places_of(x[3] * (float)factor, map, zero);
-        *(Codes *)(codes + i) = __builtin_shuffle(
-            __builtin_shuffle(a, b, even), __builtin_shuffle(c, d, even), quarter);
+        const Reals *x = (const Reals *)(numbers + i), by = (Reals){0} + (float)factor;
+        const Codes a = places_of(x[0] * by, map, zero), b = places_of(x[1] * by, map, zero);
+        const Codes c = places_of(x[2] * by, map, zero), d = places_of(x[3] * by, map, zero);
+        Codes found = each_fourth(a, b, c, d, 0);
+        if (zero) { /* of negative numbers as far on the other side, but not below 0 */
+            const Codes *y = (const Codes *)x, signs = each_fourth(y[0], y[1], y[2], y[3], 3);
+            const Chars twice = (Chars)((Codes){0} + (uint8_t)(2 * zero)), code = (Chars)found;
+            const uint64_t minus = __builtin_ia32_cvtb2mask512((Chars)signs);
+            found = (Codes)__builtin_ia32_psubusb512_mask(twice, code, code, minus);
+        }
+        *(Codes *)(codes + i) = found;
     }
     return i;
 }
 #else
+#define finish_map(map, zero) (void)0
 #define encode_most(codes, numbers, factor, count, map, zero) 0
 #endif
-/* The codes of numbers times a factor; `zero` is that of 0. */
-static inline void encode(uint8_t *restrict codes, const REAL *restrict numbers, REAL factor,
-    int64_t count, const Map *map, int zero)
+/* The codes of numbers times a factor; `zero` is that of 0. It has the registers for itself. */
+static __attribute__((noinline)) void encode(uint8_t *restrict codes, const REAL *restrict numbers,
+    REAL factor, int64_t count, const Map *map, int zero)
 {
     int64_t i = encode_most(codes, numbers, factor, count, map, zero);
     #pragma omp simd
@@ -586,8 +610,8 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
         m_ratio_table.value[m_code] = COPYSIGN(MIN_NUMBER(MAX_NUMBER(R(0.0140625) * abs_term + R(-0.79296875), most_term), limit_1), term);
     }
     finish_table(&m_ratio_table);
-    Map m_map = {{1103448.2758620689, 222222.22222222222, 44444.444444444445, 8888.888888888889, 1777.7777777777776, 355.5555555555555, 71.11111111111111}, {0.8965517241379313, 1.7777777777777777, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886}, 0.996484375, 177.77777777777777, -49.15277777777777, 0.5};
-    finish_map(&m_map);
+    Map m_map = {{1103448.2758620689, 222222.22222222222, 44444.444444444445, 8888.888888888889, 1777.7777777777776, 355.5555555555555, 71.11111111111111, 177.77777777777777}, {0.8965517241379313, 1.7777777777777777, 3.5555555555555554, 7.111111111111111, 14.222222222222221, 28.444444444444443, 56.888888888888886, -49.15277777777777}, 0.996484375, 0.5};
+    finish_map(&m_map, 127);
     #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < count; task++) {
         const int64_t tensor = tasks[3 * task + 0], begin = tasks[3 * task + 1], end = tasks[3 * task + 2];
@@ -660,11 +684,11 @@ void lion8bit_2(int64_t count, const int64_t *tasks, const int64_t *pointers, co
             for (int64_t block = group; block < group + 2; block++) {
                 REAL m_per_scale = m_per_scale_kept[block - group];
                 const int64_t first = block * 256;
-                for (int64_t i = first; i < first + 256; i += 64) {
-                    ahead(param_at + i + 512, 64 * sizeof *param_at);
-                    ahead(grad_at + i + 512, 64 * sizeof *grad_at);
-                    ahead(m_at + i + 512, 64 * sizeof *m_at);
-                    encode(m_here + i - start, m_kept + i - start, m_per_scale, 64, &m_map, 127);
+                for (int64_t i = first; i < first + 256; i += 128) {
+                    ahead(param_at + i + 512, 128 * sizeof *param_at);
+                    ahead(grad_at + i + 512, 128 * sizeof *grad_at);
+                    ahead(m_at + i + 512, 128 * sizeof *m_at);
+                    encode(m_here + i - start, m_kept + i - start, m_per_scale, 128, &m_map, 127);
                 }
             }
             if (left < 512) {

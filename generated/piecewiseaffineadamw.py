@@ -213,45 +213,38 @@ static inline f16 store_f16(float x) /* to nearest, ties to even; NaN stays NaN 
 }
 #define LOAD(type, x) JOIN(load_, type)(x)
 #define STORE(type, x) JOIN(store_, type)(x)
-static inline WORD SIZE_OF(REAL x) { return WORD_OF(x) & (~(WORD)0 >> 1); }
+typedef struct { WORD bits; REAL exact; } AFFINE;
 #define ONE WORD_OF(1)
-#define LEAST WORD_OF(R(0x1p-126)) /* normal numbers of float32 begin here */
-#define MANY (WORD_OF(INFINITY) - LEAST) /* as many, or float64's */
-static inline REAL usual_or(int usual, WORD bits, REAL exact)
+#define LEAST WORD_OF(R(0x1p-120))
+#define MANY (WORD_OF(R(0x1p120)) - LEAST) /* sizes between which bits are taken */
+static inline AFFINE AFFINE_OF(REAL x)
 {
-    return REAL_OF(usual ? bits : WORD_OF(exact));
+    return (AFFINE){WORD_OF(x), x};
 }
-static inline REAL AFFINE_SQUARE(REAL x) /* where x is not normal, neither is its square */
+static inline REAL VALUE_OF(AFFINE x)
 {
-    const WORD twice = WORD_OF(x) << 1; /* without the sign */
-    return usual_or(twice - ONE - LEAST < MANY, twice - ONE, x * x);
+    const WORD twice = WORD_OF(x.exact) << 1; /* without the sign */
+    return REAL_OF(twice - 2 * LEAST < 2 * MANY ? x.bits : WORD_OF(x.exact));
 }
-static inline REAL AFFINE_QUOTIENT(REAL a, REAL b)
+static inline AFFINE AFFINE_PRODUCT(AFFINE a, AFFINE b)
 {
-    const WORD x = SIZE_OF(a), y = SIZE_OF(b);
-    const int usual = (x - LEAST < MANY) & (y - LEAST < MANY) & (x - y + ONE - LEAST < MANY);
-    return usual_or(usual, WORD_OF(a) - WORD_OF(b) + ONE, a / b);
+    return (AFFINE){a.bits + b.bits - ONE, a.exact * b.exact};
 }
-static inline REAL AFFINE_ROOT(REAL x) /* half of an odd integer: the even neighbour */
+static inline AFFINE AFFINE_SCALED(AFFINE x, REAL by)
 {
-    const WORD twice = WORD_OF(x) + ONE;
-    return usual_or(WORD_OF(x) - LEAST < MANY, (twice + (twice >> 1 & 1)) >> 1, SQRT(x));
+    return (AFFINE){x.bits + (WORD_OF(by) - ONE), x.exact * by};
 }
-static inline REAL AFFINE_SCALED(REAL x, REAL by)
+static inline AFFINE AFFINE_QUOTIENT(AFFINE a, AFFINE b)
 {
-    const WORD size = SIZE_OF(by);
-    const WORD above = LARGER(size, ONE) - ONE, below = ONE - SMALLER(size, ONE);
-    const WORD many = size - LEAST < MANY ? MANY - above - below : 0;
-    const int usual = SIZE_OF(x) - LEAST - below < many;
-    return usual_or(usual, WORD_OF(x) + (WORD_OF(by) - ONE), x * by);
+    return (AFFINE){a.bits - b.bits + ONE, a.exact / b.exact};
 }
-static inline REAL AFFINE_DIVIDED(REAL x, REAL by)
+static inline AFFINE AFFINE_DIVIDED(AFFINE x, REAL by)
 {
-    const WORD size = SIZE_OF(by);
-    const WORD above = LARGER(size, ONE) - ONE, below = ONE - SMALLER(size, ONE);
-    const WORD many = size - LEAST < MANY ? MANY - above - below : 0;
-    const int usual = SIZE_OF(x) - LEAST - above < many;
-    return usual_or(usual, WORD_OF(x) - (WORD_OF(by) - ONE), x * (1 / by));
+    return (AFFINE){x.bits - (WORD_OF(by) - ONE), x.exact * (1 / by)};
+}
+static inline AFFINE AFFINE_ROOT(AFFINE x)
+{
+    return (AFFINE){(x.bits + ONE) >> 1, SQRT(x.exact)};
 }
 
 /* One pass: reads param, grad, m, v; writes param, m, v */
@@ -282,12 +275,11 @@ void piecewise_affine_adamw(int64_t count, const int64_t *tasks, const int64_t *
             REAL m = m_at[i];
             REAL grad = LOAD(GRAD, grad_at[i]);
             REAL v = v_at[i];
-            param = AFFINE_SCALED(param, one_minus_lr_weight_decay);  // adamw.opt:24
+            param = VALUE_OF(AFFINE_SCALED(AFFINE_OF(param), one_minus_lr_weight_decay));  // adamw.opt:24
             grad = grad_scale * grad;
-            m = AFFINE_SCALED(m, beta1) + AFFINE_SCALED(grad, one_minus_beta1);  // adamw.opt:19
-            v = AFFINE_SCALED(v, beta2) + AFFINE_SCALED(AFFINE_SQUARE(grad), one_minus_beta2);  // adamw.opt:20
-            const REAL direction = AFFINE_QUOTIENT(AFFINE_DIVIDED(m, correction_beta1), AFFINE_ROOT(AFFINE_DIVIDED(v, correction_beta2)) + eps);  // adamw.opt:21
-            param = param - AFFINE_SCALED(direction, lr);  // adamw.opt:21
+            m = VALUE_OF(AFFINE_SCALED(AFFINE_OF(m), beta1)) + VALUE_OF(AFFINE_SCALED(AFFINE_OF(grad), one_minus_beta1));  // adamw.opt:19
+            v = VALUE_OF(AFFINE_SCALED(AFFINE_OF(v), beta2)) + VALUE_OF(AFFINE_SCALED(AFFINE_PRODUCT(AFFINE_OF(grad), AFFINE_OF(grad)), one_minus_beta2));  // adamw.opt:20
+            param = param - VALUE_OF(AFFINE_SCALED(AFFINE_QUOTIENT(AFFINE_DIVIDED(AFFINE_OF(m), correction_beta1), AFFINE_OF(VALUE_OF(AFFINE_ROOT(AFFINE_DIVIDED(AFFINE_OF(v), correction_beta2))) + eps)), lr));  // adamw.opt:21
             param_at[i] = STORE(PARAM, param);
             m_at[i] = m;
             v_at[i] = v;
@@ -375,7 +367,7 @@ class PiecewiseAffineAdamW(CompiledOptimizer):
                     tables=("tasks", "pointers", "scalars"),
                     triton=piecewise_affine_adamw,
                     triton_tables=("tasks", "pointers", "scalars"),
-                    triton_alive=4,
+                    triton_alive=6,
                     torch=piecewise_affine_adamw_torch,
                 ),
             ),

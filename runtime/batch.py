@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,13 @@ class Kept:
         return known[1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gradients:
+    """Where gradients lie, by place; while it is this object they lie there."""
+
+    at: Numbers
+
+
 @dataclass(frozen=True, slots=True)
 class Tasks:
     """The tasks of a sweep over a bucket, and how many elements they are together."""
@@ -96,8 +104,9 @@ class Bucket:
     _cohort: Numbers = field(init=False)
     _index: Numbers = field(init=False)
     _places: Numbers = field(init=False)
-    _grads: Numbers = field(init=False)
-    _moved: NDArray[np.bool_] = field(init=False)
+    _grad_at: Numbers = field(init=False)
+    _grads: Gradients | None = None  # that addresses were written from
+    _grad_column: int | None = None
     _given: bytes = b""
     _waits: bool = False  # whether there is more than the numbers that the host has
     _rows: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
@@ -105,6 +114,9 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self.streams = {stream.name: stream for stream in self.path.streams}
+        for column, stream in enumerate(self.path.streams):
+            if stream.kind == "grad":
+                self._grad_column = column
 
     # ------------------------------------------------------------ rows
 
@@ -115,9 +127,8 @@ class Bucket:
         self._cohort = np.array([number[m.cohort] for m in self.members], dtype=np.int64)
         self._index = np.array([m.fact.index for m in self.members], dtype=np.int64)
         self._places = np.array([m.place for m in self.members], dtype=np.int64)
-        self._grads = np.empty(len(self.members), dtype=np.int64)
-        self._moved = np.empty(len(self.members), dtype=np.bool_)
         rows = [[m.tensors[name].data_ptr() for name in self.streams] for m in self.members]
+        self._grad_at = np.empty(len(self.members), dtype=np.int64)
         self.addresses[:] = rows
         self.extents[:] = [
             (m.fact.numel, m.fact.rows, m.fact.cols, *m.choice.sizes) for m in self.members
@@ -128,7 +139,8 @@ class Bucket:
         """Write what the host computed; whether any of it is new."""
         given = [choices[cohort].scalars for cohort in self.cohorts]
         own: set[int] = set()
-        self._waits = any(_is_later(x) for scalars in given for x in scalars)
+        numbers_only = set(map(type, chain.from_iterable(given))) == {float}
+        self._waits = not numbers_only and any(_is_later(x) for scalars in given for x in scalars)
         if self._waits:
             own = {c for scalars in given for c, x in enumerate(scalars) if x is OWN_KEY}
             given = [tuple(0.0 if _is_later(x) else x for x in scalars) for scalars in given]
@@ -164,17 +176,15 @@ class Bucket:
         rows = self._rows[number]
         there.index_copy_(0, rows, value.expand(len(rows)))
 
-    def write_grads(self, grad_at: Numbers) -> bool:
-        """Write where gradients lie; whether any has moved."""
-        columns = [k for k, stream in enumerate(self.path.streams) if stream.kind == "grad"]
-        if not columns:
-            return False  # a path that does not read its gradient
-        (column,) = columns
-        now, known, differs = self._grads, self.addresses[:, column], self._moved
-        grad_at.take(self._places, out=now, mode="clip")  # which copies nothing
-        if not np.not_equal(now, known, out=differs).any():
+    def write_grads(self, grads: Gradients) -> bool:
+        """Write where gradients lie; whether any may have moved."""
+        if grads is self._grads:
             return False
-        known[:] = now
+        self._grads = grads
+        if self._grad_column is None:
+            return False  # a path that does not read its gradient
+        grads.at.take(self._places, out=self._grad_at, mode="clip")  # which copies nothing
+        self.addresses[:, self._grad_column] = self._grad_at
         return True
 
     # ------------------------------------------------------------ tasks

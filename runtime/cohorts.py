@@ -9,7 +9,7 @@ them and the same numbers on the host. So as long as they step together they sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from .scalar import number
 
 if TYPE_CHECKING:
     from .optimizer import CompiledOptimizer
+
+States = Mapping[Tensor, dict[str, Any]]
 
 NOTHING = Choice(-1)  # for a tensor without elements: `host` may divide by its size
 
@@ -106,9 +108,9 @@ def _fact(
     return fact
 
 
-def ask(optimizer: CompiledOptimizer, cohorts: Iterable[Cohort]) -> list[Choice]:
-    """What `host` answers for each cohort. Nothing is changed: a refusal must not leave half a
-    step behind."""
+def ask(optimizer: CompiledOptimizer, states: States, cohorts: Iterable[Cohort]) -> list[Choice]:
+    """What `host` answers for each cohort, whose first tensor's state is up to date. Nothing is
+    changed: a refusal must not leave half a step behind."""
     groups = optimizer.param_groups
     hypers: dict[object, dict[str, Any]] = {}
     answers: list[Choice] = []
@@ -122,8 +124,9 @@ def ask(optimizer: CompiledOptimizer, cohorts: Iterable[Cohort]) -> list[Choice]
                 if device is None
                 else capture.hypers(optimizer.hypers, group, device)
             )
-        _tell(fact, group, groups[0], given, optimizer.state.get(param, {}), device)
+        _tell(fact, group, groups[0], given, states.get(param, {}), device)
         answers.append(_answer(optimizer, given, fact, device) if fact.numel else NOTHING)
+        fact.homes = {}  # so that nobody but the optimizer has a state
     return answers
 
 
@@ -163,11 +166,13 @@ def _answer(
         raise ValueError(f"{fact}: a number of this step does not exist: {error}") from error
 
 
-def settle(optimizer: CompiledOptimizer, cohort: Cohort, choice: Choice) -> dict[str, Any]:
+def settle(
+    optimizer: CompiledOptimizer, states: States, cohort: Cohort, choice: Choice
+) -> dict[str, Any]:
     """Count the step, and keep what `host` computed for groups; returns the numbers that each
     tensor's state is to hold. A number on a device is written where it lies."""
     group, first = optimizer.param_groups[cohort.place], optimizer.param_groups[0]
-    state = optimizer.state[cohort.params[0]]
+    state = states[cohort.params[0]]
     new: dict[str, Any] = {}
     if choice is NOTHING or optimizer.paths[choice.path].counts:
         new["step"] = cohort.fact.t

@@ -159,23 +159,19 @@ def _whole(like: Tensor) -> torch.dtype:
 def affine_product_of(a: Tensor | float, b: Tensor | float) -> Tensor:
     """The sum of the piecewise linear logarithms that bits are (dsl/affine.py)."""
     exact = torch.as_tensor(a * b)
-    x, y = _size(a, exact), _size(b, exact)
-    return _usual_or((x, y, x + y - _one(exact)), exact)
+    return _size_or(_size(a, exact) + _size(b, exact) - _one(exact), exact)
 
 
 def affine_quotient_of(a: Tensor | float, b: Tensor | float) -> Tensor:
     """Their difference."""
     exact = torch.as_tensor(a / b)
-    x, y = _size(a, exact), _size(b, exact)
-    return _usual_or((x, y, x - y + _one(exact)), exact)
+    return _size_or(_size(a, exact) - _size(b, exact) + _one(exact), exact)
 
 
 def affine_root_of(x: Tensor) -> Tensor:
-    """Half of it; of an odd integer the even neighbour of the half."""
+    """Half of it, rounded down."""
     exact = x.sqrt()
-    size = _size(torch.where(x > 0, x, 0.0), exact)
-    half = (size >> 1) + _one(exact) // 2
-    return _usual_or((size, half + (size & half & 1)), exact)
+    return _size_or((_size(x, exact) + _one(exact)) >> 1, exact)
 
 
 def _size(x: Tensor | float, like: Tensor) -> Tensor:
@@ -187,14 +183,10 @@ def _one(like: Tensor) -> int:
     return 0x3FF0000000000000 if like.dtype is torch.float64 else 0x3F800000
 
 
-def _usual_or(sizes: tuple[Tensor, ...], exact: Tensor) -> Tensor:
-    """The number of the last size, with the exact result's sign, where all are those of normal
-    numbers (of float32, or larger ones of float64); elsewhere the exact result."""
-    least, end = (_size(x, exact) for x in (2.0**-126, float("inf")))
-    usual = torch.ones_like(exact, dtype=torch.bool)
-    for size in sizes:
-        usual = usual & (least <= size) & (size < end)
-    return torch.where(usual, sizes[-1].to(_whole(exact)).view(exact.dtype).copysign(exact), exact)
+def _size_or(size: Tensor, exact: Tensor) -> Tensor:
+    """The number of this size where the exact result is neither tiny, huge nor NaN; else that."""
+    usual = (exact.abs() >= 2.0**-120) & (exact.abs() < 2.0**120)
+    return torch.where(usual, size.to(_whole(exact)).view(exact.dtype).copysign(exact), exact)
 
 
 # ---------------------------------------------------------------- units in the last place

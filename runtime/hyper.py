@@ -109,5 +109,5 @@ def _number(name: str, value: Any) -> Any:
             raise ValueError(f"Tensor {name} must be 1-element, not {value.numel()}")
         return value.item()
     if isinstance(value, (tuple, list)):
-        return tuple(_number(name, item) for item in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return tuple([x if type(x) is float else _number(name, x) for x in value])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return value

@@ -2,7 +2,7 @@
 
     layout = Layout(optimizer, entries, cohorts, choices, kept)    makes states that are missing
     layout.run()                                                   the step it was made for
-    layout.run_again(optimizer, choices, facts, grad_at)           any later one on these paths
+    layout.run_again(optimizer, choices, facts, grads)             any later one on these paths
 
 Between steps a layout keeps addresses, not tensors: states belong to the user, who may move them.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from . import allocate, execute
-from .batch import Bucket, Kept, Member, Numbers, personal
+from .batch import Bucket, Gradients, Kept, Member, personal
 from .cohorts import NOTHING, Cohort, Entry
 from .collect import gather, usable_grad, write_back
 from .conversions import encode
@@ -94,7 +94,7 @@ class Layout:
         optimizer: CompiledOptimizer,
         choices: Sequence[Choice],
         facts: Sequence[Facts],
-        grad_at: Numbers,
+        grads: Gradients,
     ) -> None:
         """A later step: `choices`, and the `facts` they answer, by cohort, and where the gradients
         lie. Sends tables only where something in them is new, or a CUDA graph must send them."""
@@ -104,7 +104,7 @@ class Layout:
                 member.choice = personal(choices[member.cohort], told, member.fact.index)
                 member.tensors = _tensors(optimizer, bucket.path, member)
         for tables, buckets in self._tables:
-            changes = [self._refresh(bucket, choices, facts, grad_at) for bucket in buckets]
+            changes = [self._refresh(bucket, choices, facts, grads) for bucket in buckets]
             if any(changes) or tables.always:
                 tables.send()
             for bucket in buckets:
@@ -119,7 +119,7 @@ class Layout:
         bucket: Bucket,
         choices: Sequence[Choice],
         facts: Sequence[Facts],
-        grad_at: Numbers,
+        grads: Gradients,
     ) -> bool:
         temporaries = self._temporaries[bucket]
         temporaries.take()
@@ -127,7 +127,7 @@ class Layout:
             temporaries.show()
         changes = (
             bucket.write_scalars(choices, facts),
-            bucket.write_grads(grad_at),
+            bucket.write_grads(grads),
             temporaries.write(),
         )
         return any(changes)

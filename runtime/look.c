@@ -1,48 +1,8 @@
-/* Looking at the tensors of a step, and counting it: see look.py. */
-#include <stdint.h>
-#include <string.h>
-
-typedef char *Object;
-
-typedef struct {
-    int64_t object;                     /* where a tensor object names its implementation */
-    int64_t type;                       /* where any object names its type */
-    int64_t storage;                    /* where an implementation names its storage */
-    int64_t shape;                      /* where it has its shape */
-    int64_t data;                       /* where a storage has its address, and then who frees it */
-    void *no_tensor;                    /* the implementation of an undefined tensor */
-    Object dict;                        /* Python's type */
-    intptr_t (*list_size)(Object);      /* Python: PyList_Size, ... */
-    Object (*list_item)(Object, intptr_t);
-    intptr_t (*dict_size)(Object);
-    int (*dict_next)(Object, intptr_t *, Object *, Object *);
-    int (*dict_set)(Object, Object, Object);
-    void (*bump)(void *);               /* torch */
-    const char **(*grad)(const char *); /* where autograd names a gradient's implementation */
-} Calls;
-
-enum { INSIDE = 5, LINE = 64 };         /* axes whose sizes lie in an implementation; bytes */
+/* Looking at the tensors of a step, and counting it: see look.py. Stands behind tensors.c. */
 enum { AHEAD = 8, FURTHER = 16 };       /* tensors to look ahead */
 enum { BLOCK = 512 };                   /* tensors that a thread takes at once */
-
-/* As it stands in an implementation. */
-typedef struct {
-    int64_t axes, sizes[INSIDE], strides[INSIDE], offset, numel;
-    uint32_t kind, flags;               /* dtype and device; what autograd keeps for itself */
-    int64_t keys;                       /* layout, backend, conjugation: all that torch dispatches by */
-} Shape;
-
-typedef struct {
-    Object type;
-    int64_t width;                      /* of a number, in bytes */
-    Shape shape;
-} Form;
-
-typedef struct {
-    Object object;                      /* here, and in the next two: where to look soon */
-    const char *implementation, *storage;
-    int64_t at, owner;
-} Place;
+enum { OTHER, SAME, ALONE };            /* what there is; ALONE: and nobody else holds any state */
+enum { MOVED = 4 };                     /* added if a gradient lies elsewhere */
 
 typedef struct {
     Place place;
@@ -89,86 +49,12 @@ typedef struct {
     const Form *forms;
 } Seen;
 
-static const char *pointer(const char *at, int64_t offset)
-{
-    return *(const char *const *)(at + offset);
-}
-
-static const Shape *shape_of(const Calls *call, const char *implementation)
-{
-    return (const Shape *)(implementation + call->shape);
-}
-
-/* The form of a tensor, but for the width of its numbers; how many axes it has. */
-int64_t stepc_form(const Calls *call, Object tensor, Form *form)
-{
-    form->type = (Object)pointer(tensor, call->type);
-    Shape *shape = &form->shape;
-    *shape = *shape_of(call, pointer(tensor, call->object));
-    shape->flags = shape->offset = 0;
-    for (int64_t axis = shape->axes; axis < INSIDE; axis++)
-        shape->sizes[axis] = shape->strides[axis] = 0;
-    return shape->axes;
-}
-
 /* What brings PyDict_Next to every state. */
 void stepc_walk(const Calls *call, Object states, int64_t *nexts)
 {
     intptr_t next = 0;
     Object param, state;
     do *nexts++ = next; while (call->dict_next(states, &next, &param, &state));
-}
-
-static int is_shaped(const Calls *call, const char *implementation, const Form *form)
-{
-    const Shape *now = shape_of(call, implementation), *was = &form->shape;
-    int64_t other = (now->kind ^ was->kind) | (now->keys ^ was->keys);
-    if (other | (now->axes ^ was->axes)) return 0;
-    for (int64_t axis = 0; axis < was->axes; axis++)
-        other |= (now->sizes[axis] ^ was->sizes[axis]) | (now->strides[axis] ^ was->strides[axis]);
-    return !other;
-}
-
-/* Where a tensor's first number lies. */
-static int64_t address(const Calls *call, const char *implementation, const Form *form)
-{
-    const char *data = pointer(pointer(implementation, call->storage), call->data);
-    return (int64_t)data + form->width * shape_of(call, implementation)->offset;
-}
-
-/* Whether a tensor object of its form lies where it did, in memory that is freed as it was: a copy
-   on write changes that. */
-static int is_there(const Calls *call, Object tensor, const Form *form, const Place *place)
-{
-    if (pointer(tensor, call->type) != form->type) return 0;
-    const char *implementation = pointer(tensor, call->object);
-    return is_shaped(call, implementation, form)
-        && address(call, implementation, form) == place->at
-        && (int64_t)pointer(pointer(implementation, call->storage), call->data + 8) == place->owner;
-}
-
-/* Ask for what will be read soon; only a hint, so the addresses may be outdated. */
-static void expect(const char *begin, int64_t bytes)
-{
-    for (int64_t at = 0; at < bytes; at += LINE) __builtin_prefetch(begin + at);
-    __builtin_prefetch(begin + bytes - 1);
-}
-
-static void expect_head(const Calls *call, const char *implementation)
-{
-    expect(implementation + call->storage, call->shape + sizeof(Shape) - call->storage);
-}
-
-static void expect_data(const Calls *call, const char *storage)
-{
-    __builtin_prefetch(storage + call->data);
-}
-
-static void expect_place(const Calls *call, const Place *place)
-{
-    __builtin_prefetch(place->object + call->object);
-    expect_head(call, place->implementation);
-    expect_data(call, place->storage);
 }
 
 static void expect_state(const Entry *entry)
@@ -189,20 +75,24 @@ static int same_lists(const Calls *call, const Seen *seen, Object groups)
     return 1;
 }
 
-/* Notes where a gradient lies. */
-static int same_grad(const Calls *call, const Seen *seen, const Param *param, const char *grad)
+/* Notes where a gradient lies, and whether it moved. */
+static int same_grad(const Calls *call, const Seen *seen, const Param *param, const char *grad,
+                     int64_t *moved)
 {
     if (param->grad < 0) return grad == call->no_tensor;
     const Form *form = seen->forms + param->grad_form;
     if (grad == call->no_tensor || !is_shaped(call, grad, form)) return 0;
-    const int64_t at = seen->grad_at[param->grad] = address(call, grad, form);
+    const int64_t at = address(call, grad, form);
+    *moved |= at ^ seen->grad_at[param->grad];
+    seen->grad_at[param->grad] = at;
     return !(at & param->grad_mask);
 }
 
 /* Some parameters, and their gradients: those lie anywhere in memory, so they are looked at some
    tensors later. Autograd is told here that parameters change, while they are in the cache: once
    too often if the step is decided anew then, which makes no difference. */
-static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64_t end)
+static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64_t end,
+                       int64_t *moved)
 {
     for (int64_t k = begin; k < end + FURTHER; k++) {
         const int64_t next = k - FURTHER + AHEAD, now = k - FURTHER;
@@ -212,7 +102,7 @@ static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64
             expect_place(call, &soon->place);
             __builtin_prefetch(soon->autograd);
             __builtin_prefetch(soon->counter);
-            if (!is_there(call, tensor, seen->forms + param->form, &param->place)) return 0;
+            if (!is_there(call, tensor, seen->forms + param->form, &param->place)) return OTHER;
             seen->grads[k] = *call->grad(pointer(tensor, call->object));
             expect_head(call, seen->grads[k]);
         }
@@ -220,66 +110,87 @@ static int same_params(const Calls *call, const Seen *seen, int64_t begin, int64
             expect_data(call, pointer(seen->grads[next], call->storage));
         if (now < begin) continue;
         const Param *param = seen->params + now;
-        if (!same_grad(call, seen, param, seen->grads[now])) return 0;
+        if (!same_grad(call, seen, param, seen->grads[now], moved)) return OTHER;
         if (param->grad >= 0) call->bump(param->place.object + call->object);
     }
-    return 1;
+    return ALONE;
 }
 
-static int same_state(const Calls *call, const Seen *seen, const Entry *entry, Object state)
+static int same_state(const Calls *call, const Seen *seen, const Entry *entry, Object state,
+                      int found)
 {
-    if (entry->count < 0) return 1;
-    if (pointer(state, call->type) != call->dict) return 0;
-    if (call->dict_size(state) != entry->count) return 0;
+    if (entry->count < 0) return found;
+    if (pointer(state, call->type) != call->dict) return OTHER;
+    if (call->dict_size(state) != entry->count) return OTHER;
+    if (number(state, 0) != call->alone[0]) found = SAME;
     const Item *item = seen->items + entry->item;
     const Place *place = seen->places + entry->place;
     intptr_t next = 0;
     for (Object key, value; call->dict_next(state, &next, &key, &value); item++) {
-        if (key != item->key) return 0;
+        if (key != item->key) return OTHER;
         if (item->form < 0) {
-            if (value != seen->slots[item->slot]) return 0;
+            if (value != seen->slots[item->slot]) return OTHER;
             continue;
         }
         expect_place(call, place + FURTHER);
-        if (!is_there(call, value, seen->forms + item->form, place++)) return 0;
+        if (!is_there(call, value, seen->forms + item->form, place++)) return OTHER;
+        if (found == ALONE && !is_alone(call, value)) found = SAME;
     }
-    return 1;
+    return found;
 }
 
 static int same_states(const Calls *call, const Seen *seen, Object states, int64_t begin,
                        int64_t end)
 {
-    for (const Entry *entry = seen->entries + begin; entry < seen->entries + end; entry++) {
+    int found = ALONE;
+    for (const Entry *entry = seen->entries + begin; found && entry < seen->entries + end; entry++) {
         expect_state(entry + AHEAD);
         intptr_t next = entry->next;
         Object param, state;
-        if (!call->dict_next(states, &next, &param, &state) || param != entry->param) return 0;
-        if (!same_state(call, seen, entry, state)) return 0;
+        if (!call->dict_next(states, &next, &param, &state) || param != entry->param) return OTHER;
+        found = same_state(call, seen, entry, state, found);
     }
-    return 1;
+    return found;
 }
 
-/* Whether parameters, gradients and states are as they were, but for where gradients lie. Nothing
-   is written that Python sees, nor any reference counted (autograd counts with atomic numbers), so
-   threads may share the work. */
+/* Whether parameters, gradients and states are as they were, but for where gradients lie; not of
+   states if there are none. Nothing is written that Python sees, nor any reference counted (autograd
+   counts with atomic numbers), so threads may share the work. */
 int64_t stepc_look(const Calls *call, const Seen *seen, Object states, Object groups,
                    int64_t threads)
 {
-    if (!same_lists(call, seen, groups) || call->dict_size(states) != seen->states) return 0;
+    if (!same_lists(call, seen, groups)) return OTHER;
+    if (states && call->dict_size(states) != seen->states) return OTHER;
+    const int64_t entries = states ? seen->states : 0;
     const int64_t blocks = (seen->count + BLOCK - 1) / BLOCK;
-    const int64_t all = blocks + (seen->states + BLOCK - 1) / BLOCK;
-    int same = 1;
-    #pragma omp parallel for num_threads(threads) schedule(dynamic) reduction(&: same) \
-        if (threads > 1)
+    const int64_t all = blocks + (entries + BLOCK - 1) / BLOCK;
+    int found = ALONE;
+    int64_t moved = 0;
+    #pragma omp parallel for num_threads(threads) schedule(dynamic) \
+        reduction(min: found) reduction(|: moved) if (threads > 1)
     for (int64_t block = 0; block < all; block++) {
         const int is_state = block >= blocks;
         const int64_t begin = (is_state ? block - blocks : block) * BLOCK;
-        const int64_t count = is_state ? seen->states : seen->count;
+        const int64_t count = is_state ? entries : seen->count;
         const int64_t end = begin + BLOCK < count ? begin + BLOCK : count;
-        same &= is_state ? same_states(call, seen, states, begin, end)
-                         : same_params(call, seen, begin, end);
+        const int here = is_state ? same_states(call, seen, states, begin, end)
+                                  : same_params(call, seen, begin, end, &moved);
+        found = here < found ? here : found;
     }
-    return same;
+    return found + (moved ? MOVED : 0);
+}
+
+/* Whether nobody else holds one of these dicts, nor a tensor in it. */
+int64_t stepc_alone(const Calls *call, Object states)
+{
+    intptr_t next = 0;
+    for (Object param, state; call->dict_next(states, &next, &param, &state);) {
+        if (number(state, 0) != call->alone[0]) return 0;
+        intptr_t inner = 0;
+        for (Object key, value; call->dict_next(state, &inner, &key, &value);)
+            if (!is_alone(call, value)) return 0;
+    }
+    return 1;
 }
 
 /* Let every state hold what the slots of its cohort do. Python's error if it returns 0. */

@@ -24,14 +24,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import held
 from .batch import Numbers
 from .c import compiled
+from .trial import inside, place_of, storage_of, words
 
-FURTHER = 16  # as in C
+FURTHER = 16  # as in C, and the next
+OTHER, SAME, ALONE, MOVED = 0, 1, 2, 4
+_HELD = slice(5, 14)  # of the calls, what `held` found
 _INSIDE, _FORM = 5, 17  # axes in an implementation, numbers of a form: as in C too
 _KINDS = (torch.float64, torch.bfloat16, torch.float16, torch.uint8, torch.int8, torch.int32)
 
-_SOURCE = Path(__file__).with_name("look.c")
+_SOURCES = [Path(__file__).with_name(name) for name in ("tensors.c", "look.c")]
 _PYTHON = (
     "PyList_Size", "PyList_GetItem", "PyDict_Size", "PyDict_Next", "PyDict_SetItem",
 )  # fmt: skip
@@ -44,18 +48,20 @@ class Looker:
     """The C functions, and where they find Python's and torch's."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         library = ctypes.PyDLL(path)  # keeps the GIL: what it reads must not change meanwhile
         torch_, c10 = _library("torch_cpu"), _library("c10")
         grad = getattr(c10, _GRAD)
-        self._object = _place(id, lambda tensor: [_inside(tensor)])
-        self._data = _place(_storage, lambda tensor: [tensor.untyped_storage().data_ptr()])
+        self._object = place_of(id, lambda tensor: [inside(tensor)])
+        self._data = place_of(storage_of, lambda tensor: [tensor.untyped_storage().data_ptr()])
         self._calls = np.array(
             [
                 self._object,
-                _place(id, lambda tensor: [id(tensor.__class__)]),
-                _place(_inside, lambda tensor: [_storage(tensor)]),
-                _place(_inside, _shape),
+                place_of(id, lambda tensor: [id(tensor.__class__)]),
+                place_of(inside, lambda tensor: [storage_of(tensor)]),
+                place_of(inside, _shape),
                 self._data,
+                *held.counts(),
                 _no_tensor(grad),
                 id(dict),
                 *(_address(getattr(ctypes.pythonapi, name)) for name in _PYTHON),
@@ -70,8 +76,12 @@ class Looker:
         self._form: Callable[..., int] = _function(library.stepc_form)
         self._walk = library.stepc_walk
         self._look: Callable[..., int] = _function(library.stepc_look)
+        library.stepc_look.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64]
         self._count: Callable[..., int] = _function(library.stepc_count)
+        self._alone: Callable[..., int] = _function(library.stepc_alone)
         self._try()
+        if not held.is_noticed(self._are_alone):
+            self._calls[_HELD] = held.UNKNOWN
 
     def form(self, tensor: Tensor) -> tuple[int, ...]:
         """A tensor's form as C compares it.
@@ -94,19 +104,19 @@ class Looker:
             OSError: C would see another address.
         """
         try:
-            storage = _storage(tensor)
-            begin, owner = _words(storage + self._data, 2)
+            storage = storage_of(tensor)
+            begin, owner = words(storage + self._data, 2)
             at = begin + int(tensor.storage_offset()) * tensor.element_size()
             if tensor.numel() and at != tensor.data_ptr():
                 raise OSError("a tensor that does not lie in its storage")
         except (RuntimeError, NotImplementedError) as error:
             raise OSError("a tensor without memory") from error
-        return id(tensor), _inside(tensor), storage, at, owner
+        return id(tensor), inside(tensor), storage, at, owner
 
     def autograd(self, param: Tensor) -> tuple[int, ...]:
         """Where autograd names a parameter's gradient, and near where it counts its changes: to be
         in the cache by then."""
-        return self._grad(_inside(param)), *_words(self._version(self._holder(param)), 1)
+        return self._grad(inside(param)), *words(self._version(self._holder(param)), 1)
 
     def walk(self, states: Mapping[Tensor, Any]) -> list[int]:
         """What brings Python's iteration in C to every entry."""
@@ -114,11 +124,14 @@ class Looker:
         self._walk(self._called, ctypes.py_object(states), pointer(found))
         return found.tolist()[:-1]
 
-    def look(self, seen: ctypes.c_void_p, states: object, groups: list[Any], threads: int) -> bool:
-        """Whether all is as `seen` says; writes where gradients lie, and counts a change of every
-        parameter that has one."""
-        given = map(ctypes.py_object, (states, groups))
-        return bool(self._look(self._called, seen, *given, threads))
+    def look(
+        self, seen: ctypes.c_void_p, states: object | None, groups: list[Any], threads: int
+    ) -> int:
+        """Whether all is as `seen` says (OTHER, SAME, ALONE: nobody else holds any of the states;
+        not of states if there are none), and MOVED if a gradient lies elsewhere. Writes where
+        gradients lie, and counts a change of every parameter that has one."""
+        given = None if states is None else id(states)
+        return self._look(self._called, seen, given, id(groups), threads)
 
     def count(self, seen: ctypes.c_void_p, states: object) -> None:
         """Let states hold what the slots of their cohorts do."""
@@ -127,7 +140,7 @@ class Looker:
     def hints(self, state: dict[str, Any]) -> tuple[int, ...]:
         """Addresses near what C will read of a state, to be in the cache by then. (A dict points to
         its table.)"""
-        return id(state), *_words(id(state) + 32, 1)
+        return id(state), *words(id(state) + 32, 1)
 
     def _holder(self, tensor: Tensor) -> ctypes.c_void_p:
         """Where a tensor object holds its `at::Tensor`."""
@@ -148,6 +161,9 @@ class Looker:
                     raise OSError("torch describes a tensor in another way than Python")
         self._try_step()
 
+    def _are_alone(self, states: object) -> bool:
+        return bool(self._alone(self._called, ctypes.py_object(states)))
+
     def _try_step(self) -> None:
         """The same for gradients, and for changes that autograd counts."""
         param = torch.nn.Parameter(torch.ones(2))
@@ -165,7 +181,8 @@ class Looker:
 @cache
 def looker() -> Looker | None:
     """The C functions; None where they cannot be had."""
-    library = compiled(_SOURCE.read_text(encoding="utf-8"), torch.float32, torch.float32)
+    source = "\n".join(path.read_text(encoding="utf-8") for path in _SOURCES)
+    library = compiled(source, torch.float32, torch.float32)
     try:
         with torch.inference_mode(False):  # whose tensors count no changes
             return None if library is None else Looker(library.path)
@@ -199,18 +216,7 @@ def _library(name: str) -> ctypes.CDLL:
 def _no_tensor(grad: Any) -> int:
     """The implementation of an undefined tensor: a gradient's where there is none."""
     grad.restype, grad.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    return _words(grad(_inside(torch.ones(2))), 1)[0]
-
-
-# ---------------------------------------------------------------- what Python says
-
-
-def _inside(tensor: Any) -> int:
-    return tensor._cdata
-
-
-def _storage(tensor: Any) -> int:
-    return tensor.untyped_storage()._cdata
+    return words(grad(inside(torch.ones(2))), 1)[0]
 
 
 def _shape(tensor: Tensor) -> list[int]:
@@ -223,28 +229,3 @@ def _said(tensor: Tensor) -> tuple[object, ...]:
     """All that makes up a form."""
     view = tensor.stride(), tensor.is_conj(), tensor.is_neg()
     return type(tensor), tensor.dtype, tensor.device, tensor.shape, *view
-
-
-# ---------------------------------------------------------------- where C finds it
-
-
-def _words(address: int, count: int) -> list[int]:
-    return list((ctypes.c_int64 * count).from_address(address))
-
-
-def _place(begin: Callable[[Tensor], int], wanted: Callable[[Tensor], list[int]]) -> int:
-    """How many bytes behind an address these numbers stand, for each of several tensors."""
-    numbers = torch.arange(5000.0)
-    tensors: list[Tensor] = [
-        numbers.as_strided((2, 3, 4, 5, 6), (7, 900, 2, 11, 300), 13),
-        torch.nn.Parameter(torch.ones(6, 5, 4, 3, 2)),
-        torch.ones(3, 1, 4, 1, 5).bool(),
-    ]
-    return next(
-        place
-        for place in range(0, 128, 8)
-        if all(
-            _words(begin(tensor) + place, len(wanted(tensor))) == wanted(tensor)
-            for tensor in tensors
-        )
-    )

@@ -10,6 +10,7 @@ what else an instance holds can be made again.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, overload
 
@@ -24,6 +25,7 @@ from .facts import Facts
 from .loss import keep_loss
 from .path import Choice, Coded, Hyper, Path
 from .scene import Scene
+from .watch import Watch
 
 
 class CompiledOptimizer(Optimizer):
@@ -41,6 +43,8 @@ class CompiledOptimizer(Optimizer):
     reads_loss: ClassVar[bool] = False
     on_device: ClassVar[Callable[..., Choice] | None] = None  # `host` of 0-d tensors, if it can be
     uncapturable: ClassVar[str] = "it was generated without `on_device`"
+
+    hidden_by: Watch | None = None  # it saw that nobody else has any state, and nobody has asked
 
     @staticmethod
     def host(hyper: dict[str, Any], fact: Facts, state: dict[str, float]) -> Choice:
@@ -60,6 +64,7 @@ class CompiledOptimizer(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After unpickling, copying or loading: hypers that an older version did not have yet get
         their defaults."""
+        self.reveal()
         super().__setstate__(state)
         self._forget()
         self.held_by_graphs = getattr(self, "held_by_graphs", [])
@@ -75,6 +80,32 @@ class CompiledOptimizer(Optimizer):
         self._scene: Scene | None = None
         self._kept = Kept()
         self._facts: dict[Tensor, Facts] = {}
+
+    # ------------------------------------------------------------ states
+
+    @property
+    def state(self) -> defaultdict[Tensor, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What the optimizer keeps of every parameter. Who asks may change any of it, so the next
+        step looks at all."""
+        self.reveal()
+        return self.own_states
+
+    @state.setter
+    def state(self, states: defaultdict[Tensor, Any]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.reveal()
+        vars(self)["state"] = states
+
+    @property
+    def own_states(self) -> defaultdict[Tensor, Any]:
+        """The same for a step, which keeps no part of it. While they are hidden, only the first
+        state of a cohort has the numbers that steps count."""
+        return vars(self)["state"]
+
+    def reveal(self) -> None:
+        """Bring states up to date, for others to have."""
+        watch, self.hidden_by = self.hidden_by, None
+        if watch is not None:
+            watch.catch_up(self.own_states)
 
     # ------------------------------------------------------------ groups
 

@@ -21,8 +21,9 @@ from . import capture
 from .batch import Kept
 from .cohorts import ask, settle, sort_out
 from .facts import Facts
+from .held import is_held_once
 from .layout import Layout
-from .look import looker
+from .look import ALONE, OTHER, looker
 from .path import Choice, Path
 from .target import forced_target
 from .watch import Watch
@@ -43,8 +44,9 @@ class Scene:
         self._entries, self._cohorts = sort_out(optimizer, facts)
         capture.place(optimizer, self._cohorts)
         self.params = [entry.param for entry in self._entries]
-        self._groups = [(group, *_told(group)) for group in optimizer.param_groups]
+        self._groups = [(group, _told(group)) for group in optimizer.param_groups]
         self._facts = [cohort.fact for cohort in self._cohorts]
+        self._firsts = [cohort.params[0] for cohort in self._cohorts]
         self._shared_names = _shared_names(optimizer.paths)
         self._layouts: dict[object, Layout] = {}
         self._aligned: set[Tensor] = set()
@@ -55,14 +57,28 @@ class Scene:
         groups = optimizer.param_groups
         if self._watch is None or len(groups) != len(self._groups):
             return False
-        for group, (known, *told) in zip(groups, self._groups, strict=True):
+        for group, (known, told) in zip(groups, self._groups, strict=True):
             if group is not known or _told(group) != told:
                 return False
-        return self._watch.same(groups, optimizer.state) and self._shared == self._lies(groups)
+        if self._looks_same(self._watch, optimizer):
+            return not self._shared_names or self._shared == self._lies(groups)
+        return False
+
+    @staticmethod
+    def _looks_same(watch: Watch, optimizer: CompiledOptimizer) -> bool:
+        """Looks at states only where somebody else may have them."""
+        groups, holder = optimizer.param_groups, vars(optimizer)
+        if optimizer.hidden_by is watch and is_held_once(holder):
+            return watch.look(groups, None) != OTHER
+        found = watch.look(groups, optimizer.state)
+        if found == ALONE and is_held_once(holder):
+            optimizer.hidden_by = watch
+        return found != OTHER
 
     def step(self, optimizer: CompiledOptimizer, *, will_repeat: bool) -> None:
         """One step. `will_repeat`: remember what there is, so that `same` can say yes."""
-        choices = ask(optimizer, self._cohorts)
+        states = optimizer.own_states
+        choices = ask(optimizer, states, self._cohorts)
         way = (forced_target(), *((choice.path, choice.sizes) for choice in choices))
         layout = self._layouts.get(way) if self._watch is not None else None
         if layout is None or self._watch is None:
@@ -77,9 +93,10 @@ class Scene:
             if will_repeat and layout.is_repeatable:
                 self._remember(optimizer, way, layout)
         else:
-            settled = map(partial(settle, optimizer), self._cohorts, choices)
-            self._watch.count(optimizer.state, settled)
-            layout.run_again(optimizer, choices, self._facts, self._watch.grad_at)
+            news = list(map(partial(settle, optimizer, states), self._cohorts, choices))
+            later = optimizer.hidden_by is self._watch
+            self._watch.count(states, self._firsts, news, later)
+            layout.run_again(optimizer, choices, self._facts, self._watch.grads)
             if capture.is_capturing():
                 optimizer.held_by_graphs.append(layout)
 
@@ -87,7 +104,7 @@ class Scene:
 
     def _settle_first(self, optimizer: CompiledOptimizer, choices: Sequence[Choice]) -> None:
         for cohort, choice in zip(self._cohorts, choices, strict=True):
-            new = settle(optimizer, cohort, choice)
+            new = settle(optimizer, optimizer.state, cohort, choice)
             states = [optimizer.state[param] for param in cohort.params]
             for state in states:
                 state.update(new)
@@ -117,7 +134,7 @@ class Scene:
             watch = Watch(found, groups, state, cohort_of, self._aligned, counted)
         except OSError:  # a kind of tensor that `look` does not see as Python does
             return
-        if watch.same(groups, state):
+        if watch.look(groups, state) != OTHER:
             self._watch = watch
 
     def _lies(self, groups: Sequence[Mapping[str, Any]]) -> list[object]:
@@ -130,9 +147,9 @@ class Scene:
         ]
 
 
-def _told(group: Mapping[str, Any]) -> list[object]:
+def _told(group: Mapping[str, Any]) -> tuple[object, ...]:
     """What a group says of its tensors, besides hypers."""
-    return [group.get("role", ""), group["capturable"]]
+    return group.get("role", ""), group["capturable"]
 
 
 @cache

@@ -3,7 +3,8 @@
 A step may be repeated without deciding it anew while the groups hold the same parameters, the same
 ones have gradients, and every parameter, gradient and state has the dtype, device, shape, strides
 and (but for gradients) address that it had. All of that is compared in every step, by `look`; no
-reference to a state is kept, so states that somebody moves away are freed.
+reference to a state is kept, so states that somebody moves away are freed. States that nobody else
+has (`held`) are not compared, and count their steps only when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batch import Numbers
+from .batch import Gradients, Numbers
 from .c import may_share
-from .look import FURTHER, Looker, pointer
+from .look import FURTHER, MOVED, OTHER, Looker, pointer
 
 _PARAM, _ITEM, _PLACE, _ENTRY = 11, 3, 5, 8  # numbers in a row, as in C
-_ALONE = 2000  # tensors; fewer are looked at before other threads would be awake
+_FEW = 2000  # tensors; fewer are looked at before other threads would be awake
 
 
 class Watch:
-    """What a step found; `counted` are the names of numbers that steps change. `grad_at` says where
-    gradients lie after `same` has looked, in the order of the parameters that have one."""
+    """What a step found; `counted` are the names of numbers that steps change. `grads` says where
+    gradients lie after a `look`, in the order of the parameters that have one: another object when
+    one of them has moved."""
 
     def __init__(
         self,
@@ -61,7 +63,9 @@ class Watch:
             "numbers": numbers,
             "forms": _numbers(self._forms),
         }
-        self.grad_at = columns["grad_at"]
+        self._grad_at = columns["grad_at"]
+        self.grads = Gradients(self._grad_at)
+        self._is_behind, self._is_large = False, len(params) > _FEW
         self._columns = columns
         begins = (column.ctypes.data for column in columns.values())
         columns["seen"] = _numbers([len(groups), len(params), len(state), *begins])
@@ -127,28 +131,50 @@ class Watch:
         firsts = _numbers(accumulate(map(len, found), initial=0))
         return firsts, _padded(list(chain.from_iterable(found)), 2)
 
-    def count(self, state: Mapping[Any, Any], news: Iterable[Mapping[str, object]]) -> None:
-        """Give the states of every cohort its new `counted` numbers."""
-        for cohort, new in enumerate(news):
+    def count(
+        self,
+        states: Mapping[Any, dict[str, Any]],
+        firsts: Iterable[Tensor],
+        news: Iterable[Mapping[str, object]],
+        later: bool,
+    ) -> None:
+        """Give the states of every cohort its new `counted` numbers; `later`: only its first one's,
+        until `catch_up`."""
+        for cohort, (first, new) in enumerate(zip(firsts, news, strict=True)):
             for key, value in new.items():
                 place = self._places[cohort, key]
                 self._objects[place] = value
                 self._slots[place] = id(value)
-        self._looker.count(self._seen, state)
+            if later and new:
+                states[first].update(new)
+        self._is_behind = later
+        if not later:
+            self._looker.count(self._seen, states)
+
+    def catch_up(self, states: Mapping[Any, Any]) -> None:
+        """Let all states have the numbers that only the first of each cohort has."""
+        if self._is_behind:
+            self._is_behind = False
+            self._looker.count(self._seen, states)
 
     def _form(self, tensor: Tensor) -> int:
         form = self._looker.form(tensor)
         return self._forms.setdefault(form, len(self._forms))
 
-    def same(self, groups: Iterable[Mapping[str, Any]], state: Mapping[Any, Any]) -> bool:
-        """Whether all is as it was. Looks where gradients lie now, and lets autograd know that
-        parameters change: a step comes next."""
+    def look(self, groups: Iterable[Mapping[str, Any]], states: Mapping[Any, Any] | None) -> int:
+        """Whether all is as it was: OTHER, SAME, or ALONE if nobody else holds any of the states.
+        If there are none they are not looked at. Looks where gradients lie now, and lets autograd
+        know that parameters change: a step comes next."""
         lists = [group["params"] for group in groups]
-        if not isinstance(state, dict) or any(type(params) is not list for params in lists):
-            return False
-        shared = len(self._params) > _ALONE and may_share()
-        threads = torch.get_num_threads() if shared else 1
-        return self._looker.look(self._seen, state, lists, threads)
+        for params in lists:
+            if type(params) is not list:
+                return OTHER
+        threads = torch.get_num_threads() if self._is_large and may_share() else 1
+        found = self._looker.look(self._seen, states, lists, threads)
+        if found >= MOVED:
+            self.grads = Gradients(self._grad_at)
+            return found - MOVED
+        return found
 
 
 def _numbers(values: Iterable[Any]) -> Numbers:

@@ -95,7 +95,6 @@ OVER: dict[str, dict[str, dict[str, float]]] = {
         "classp_3": {"instructions": 95.5},
         "fadam_5": {"instructions": 63.0},
         "lionk_4": {"instructions": 42.0},
-        "piecewise_affine_adamw": {"instructions": 183.0, "registers": 91},
         "spike_clip_adamw_2": {"instructions": 18.5},
         "stablespam_2": {"instructions": 18.5},
     },

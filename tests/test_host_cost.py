@@ -406,7 +406,7 @@ def test_a_lazy_copy_keeps_its_values() -> None:
 def test_several_threads_see_what_one_sees(
     counted: Counted, monkeypatch: pytest.MonkeyPatch, threads: int, where: int
 ) -> None:
-    monkeypatch.setattr(watch, "_ALONE", 1)
+    monkeypatch.setattr(watch, "_FEW", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -223,8 +223,52 @@ def test_affine_arithmetic_is_that_of_integers(rule: str, target: str) -> None:
     with use_target(target):
         stepc.compile(AFFINE % rule)([param]).step()
     expected = before - np.where(minus, -size, size)
-    allowed = np.spacing(size) if rule.startswith("sqrt") else 0  # half of an odd integer
-    assert (np.abs(param.detach().numpy() - expected) <= allowed).all()
+    np.testing.assert_array_equal(param.detach().numpy(), expected)
+
+
+@pytest.mark.parametrize("target", ["torch", "c"])
+@pytest.mark.parametrize("count", [7, 999])
+def test_affine_arithmetic_is_exact_at_the_edges(target: str, count: int) -> None:
+    """Zeros, infinities, NaN and tiny and huge results, alone among usual numbers."""
+    chance = np.random.default_rng(6)
+    p, g = chance.uniform(1, 2, (2, count)).astype(np.float32)
+    edges = {0: 0.0, 2: np.inf, 3: -np.inf, 4: np.nan, count - 2: 3e38, count - 1: 1e-38}
+    for k, edge in edges.items():
+        g[k] = edge
+    p[[count - 2, count - 1]] = 100, 0.01  # too large for float32, and subnormal
+    usual = ~np.isin(np.arange(count), list(edges))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        exact = p * g
+        affine = (p.view(np.int32).astype(np.int64) + g.view(np.int32) - ONE).astype(np.int32)
+        expected = np.where(usual, affine.view(np.float32), exact)
+        assert (expected != exact)[usual].any()
+        param = Parameter(torch.tensor(p))
+        param.grad = torch.tensor(g)
+        with use_target(target):
+            stepc.compile(AFFINE % "param * grad")([param]).step()
+        np.testing.assert_array_equal(param.detach().numpy(), p - expected)
+
+
+@pytest.mark.parametrize("target", ["torch", "c"])
+def test_a_chain_of_affine_operations_is_a_sum_of_integers(target: str) -> None:
+    """Where the next takes it, a value that the spec names is a link and no number."""
+    rule = "grad / (2 * sqrt(grad * grad)) * 3\n        direction = 5 * direction"
+    chance = np.random.default_rng(7)
+    g = (np.exp2(chance.uniform(-20, 20, 999)) * chance.choice((-1, 1), 999)).astype(np.float32)
+    g[:2] = 0, np.inf
+    size = np.abs(g).view(np.int32).astype(np.int64)
+    two, three, five = (int(np.float32(x).view(np.int32)) for x in (2, 3, 5))
+    root = (2 * size - ONE + ONE) >> 1
+    found = size - (two + root - ONE) + ONE + three - ONE + five - ONE
+    expected = np.copysign(found.astype(np.int32).view(np.float32), g)
+    expected[:2] = np.nan
+    param = Parameter(torch.zeros(999))
+    param.grad = torch.tensor(g)
+    both = stepc.compile(AFFINE % rule)
+    with use_target(target):
+        both([param]).step()
+    np.testing.assert_array_equal(param.detach().numpy(), -expected)
+    assert both.c_source.count("VALUE_OF(AFFINE_") == 1
 
 
 # ---------------------------------------------------------------- order

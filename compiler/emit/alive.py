@@ -5,7 +5,8 @@
 
 Counted over the lines as they stand: a round's loads come first, and a value lives from its line to
 the last that reads it. A total that is collected over tiles lives through its round, one of the
-whole sweep through every round.
+whole sweep through every round. A piecewise affine operation holds its bits and its exact result
+beside what it is made of.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ def most_alive(plan: Plan, sweep: Sweep) -> int:
     body = sweep_body(plan, sweep, TRITON, keep=False)
     totals = [p.value for p in sweep.partials if body.zone[p.value] == ELEMENT]
     most = 0
+    beside = 2 * any(node.op.startswith("affine_") for node in body.zone)
     for walk in body.rounds:
         reduced = [line.node.args[0] for line in walk.reductions]
         ends = [*reduced, *(left.value for left in (*walk.partials, *walk.stores))]
-        most = max(most, len(totals) + len(reduced) + _peak(body, walk, ends))
+        most = max(most, len(totals) + len(reduced) + beside + _peak(body, walk, ends))
     return most
 
 

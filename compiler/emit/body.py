@@ -22,7 +22,7 @@ from ...dsl.levels import Level
 from ..ir import CODES, ORDER, REDUCTIONS, Node, Store, Stream, ordered
 from ..plan import Partial, Plan, PlanStep, Slot, Sweep
 from ..tables import step_roots
-from .expressions import Syntax
+from .expressions import Syntax, links
 from .names import Event, Naming, identifier
 from .rounds import CELL, ELEMENT, ONCE, End, depths, keeps, rounds_of
 
@@ -202,6 +202,7 @@ class _Arranger:
                     special.add(arg)
             if node.op not in _ALONE | _LEAVES | _UNNAMED and self.syntax.form(node).repeats:
                 special.update(node.args)
+        chained = {arg for node in order for arg in links(node, self.syntax)}
         named: set[Node] = set()
         length: dict[Node, int] = {}
         for node in order:
@@ -211,7 +212,7 @@ class _Arranger:
             if (
                 node.op in _LEAVES
                 or node.op in _ALONE
-                or node.label
+                or (node.label and node not in chained)
                 or uses[node] > 1
                 or finest[node] > zone[node]
                 or node in special

@@ -1,65 +1,48 @@
 """Piecewise affine arithmetic in C (dsl/affine.py says what it means): the bits of a number, read
 as an integer, are its piecewise linear logarithm, so products are sums of integers.
 
-    AFFINE_PRODUCT(a, b)   AFFINE_SQUARE(x)   AFFINE_QUOTIENT(a, b)   AFFINE_ROOT(x)
+    AFFINE_PRODUCT(a, b)   AFFINE_QUOTIENT(a, b)   AFFINE_ROOT(x)
     AFFINE_SCALED(x, by)   AFFINE_DIVIDED(x, by)                  `by` is the same for all elements
 
-Signs, in the bit above all that is added, take care of themselves. That a number is normal and
-stays so when it is moved by an integer that all elements share is one comparison.
+They take and give a number twice, by its bits and exactly, so that a chain of them asks but once
+which of the two it is: AFFINE_OF begins a chain, VALUE_OF ends it. Signs, in the bit above all that
+is added, take care of themselves.
 """
 
 from __future__ import annotations
 
 
-def _moved(name: str, up: str, sign: str, exact: str) -> str:
+def _function(name: str, args: str, bits: str, exact: str) -> str:
     return f"""\
-static inline REAL {name}(REAL x, REAL by)
+static inline AFFINE {name}({args})
 {{
-    const WORD size = SIZE_OF(by);
-    const WORD above = LARGER(size, ONE) - ONE, below = ONE - SMALLER(size, ONE);
-    const WORD many = size - LEAST < MANY ? MANY - above - below : 0;
-    const int usual = SIZE_OF(x) - LEAST - {up} < many;
-    return usual_or(usual, WORD_OF(x) {sign} (WORD_OF(by) - ONE), {exact});
+    return (AFFINE){{{bits}, {exact}}};
 }}"""
 
 
 AFFINE_FUNCTIONS = {
-    "SIZE_OF": """\
-static inline WORD SIZE_OF(REAL x) { return WORD_OF(x) & (~(WORD)0 >> 1); }""",
+    "AFFINE": "typedef struct { WORD bits; REAL exact; } AFFINE;",
     "ONE": "#define ONE WORD_OF(1)",
-    "LEAST": "#define LEAST WORD_OF(R(0x1p-126)) /* normal numbers of float32 begin here */",
-    "MANY": "#define MANY (WORD_OF(INFINITY) - LEAST) /* as many, or float64's */",
-    "usual_or": """\
-static inline REAL usual_or(int usual, WORD bits, REAL exact)
+    "LEAST": "#define LEAST WORD_OF(R(0x1p-120))",
+    "MANY": "#define MANY (WORD_OF(R(0x1p120)) - LEAST) /* sizes between which bits are taken */",
+    "AFFINE_OF": _function("AFFINE_OF", "REAL x", "WORD_OF(x)", "x"),
+    "VALUE_OF": """\
+static inline REAL VALUE_OF(AFFINE x)
 {
-    return REAL_OF(usual ? bits : WORD_OF(exact));
+    const WORD twice = WORD_OF(x.exact) << 1; /* without the sign */
+    return REAL_OF(twice - 2 * LEAST < 2 * MANY ? x.bits : WORD_OF(x.exact));
 }""",
-    "AFFINE_PRODUCT": """\
-static inline REAL AFFINE_PRODUCT(REAL a, REAL b)
-{
-    const WORD x = SIZE_OF(a), y = SIZE_OF(b);
-    const int usual = (x - LEAST < MANY) & (y - LEAST < MANY) & (x + y - ONE - LEAST < MANY);
-    return usual_or(usual, WORD_OF(a) + WORD_OF(b) - ONE, a * b);
-}""",
-    "AFFINE_SQUARE": """\
-static inline REAL AFFINE_SQUARE(REAL x) /* where x is not normal, neither is its square */
-{
-    const WORD twice = WORD_OF(x) << 1; /* without the sign */
-    return usual_or(twice - ONE - LEAST < MANY, twice - ONE, x * x);
-}""",
-    "AFFINE_QUOTIENT": """\
-static inline REAL AFFINE_QUOTIENT(REAL a, REAL b)
-{
-    const WORD x = SIZE_OF(a), y = SIZE_OF(b);
-    const int usual = (x - LEAST < MANY) & (y - LEAST < MANY) & (x - y + ONE - LEAST < MANY);
-    return usual_or(usual, WORD_OF(a) - WORD_OF(b) + ONE, a / b);
-}""",
-    "AFFINE_ROOT": """\
-static inline REAL AFFINE_ROOT(REAL x) /* half of an odd integer: the even neighbour */
-{
-    const WORD twice = WORD_OF(x) + ONE;
-    return usual_or(WORD_OF(x) - LEAST < MANY, (twice + (twice >> 1 & 1)) >> 1, SQRT(x));
-}""",
-    "AFFINE_SCALED": _moved("AFFINE_SCALED", "below", "+", "x * by"),
-    "AFFINE_DIVIDED": _moved("AFFINE_DIVIDED", "above", "-", "x * (1 / by)"),
+    "AFFINE_PRODUCT": _function(
+        "AFFINE_PRODUCT", "AFFINE a, AFFINE b", "a.bits + b.bits - ONE", "a.exact * b.exact"
+    ),
+    "AFFINE_SCALED": _function(
+        "AFFINE_SCALED", "AFFINE x, REAL by", "x.bits + (WORD_OF(by) - ONE)", "x.exact * by"
+    ),
+    "AFFINE_QUOTIENT": _function(
+        "AFFINE_QUOTIENT", "AFFINE a, AFFINE b", "a.bits - b.bits + ONE", "a.exact / b.exact"
+    ),
+    "AFFINE_DIVIDED": _function(
+        "AFFINE_DIVIDED", "AFFINE x, REAL by", "x.bits - (WORD_OF(by) - ONE)", "x.exact * (1 / by)"
+    ),
+    "AFFINE_ROOT": _function("AFFINE_ROOT", "AFFINE x", "(x.bits + ONE) >> 1", "SQRT(x.exact)"),
 }

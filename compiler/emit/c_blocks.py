@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import gcd
 
 from ...dsl.levels import ELEMENT, Level
 from ..ir import Node, Store, Stream, reached
 from .body import Line, Round, leaves_of
 from .c_decoding import table_lines
-from .c_encode import AT_ONCE, map_lines, zero_of
+from .c_encode import ENCODED, map_lines, zero_of
 from .c_kept_codes import KeptCodes
 from .c_loops import c_type
 from .c_pieces import name_of
@@ -178,7 +179,8 @@ class Blocks(KeptCodes):
         encoded = self._encoded(walk.stores)
         codes = {store.value for store in encoded}
         lines, calls, numbers = list[str](), list[str](), list[Store]()
-        for store in encoded:
+        length = gcd(self.size, ENCODED)
+        for turn, store in enumerate(encoded):
             (ratio,) = store.value.args
             array, factor = self._kept_times(ratio, walk)
             if not array:
@@ -189,9 +191,9 @@ class Blocks(KeptCodes):
                 lines.append(f"REAL {array}[{self.length}];")
             to, map = f"{self.array(store.stream)} + i - start", f"&{self._map(store)}"
             numbers_at, zero = f"{array} + i - start", zero_of(store.value)
-            call = f"encode({to}, {numbers_at}, {factor}, {AT_ONCE}, {map}, {zero});"
-            next = [] if calls else self.ahead("i", AT_ONCE)
-            head = f"for (int64_t i = first; i < first + {self.size}; i += {AT_ONCE}) {{"
+            call = f"encode({to}, {numbers_at}, {factor}, {length}, {map}, {zero});"
+            next = self.ahead("i", length, slice(turn, None, len(encoded)))
+            head = f"for (int64_t i = first; i < first + {self.size}; i += {length}) {{"
             calls += [head, *indented([*next, call]), "}"]
         others = tuple(store for store in walk.stores if store not in encoded)
         left = tuple(line for line in walk.lines if line.node not in codes)

@@ -25,6 +25,7 @@ from .names import identifier
 from .rounds import cell_size, keeps
 
 _PIECE = 512  # elements, or those of one block that has more
+_ALL = slice(None)
 
 
 @dataclass(slots=True)
@@ -104,15 +105,16 @@ class Pieces(Loops):
                 lines.append(f"memcpy({place}, {at}, ({count}) * sizeof *{at});")
         return [f"if (left < {self.length}) {{", *indented(lines), "}"] if lines else []
 
-    def ahead(self, first: str, size: int) -> list[str]:
-        """So many elements of the next piece are asked for, so that they are there in time."""
+    def ahead(self, first: str, size: int, which: slice = _ALL) -> list[str]:
+        """So many elements of the next piece, of these of its streams, are asked for, so that they
+        are there in time."""
         lines: list[str] = []
-        for stream in self._here():
-            if stream in self.sweep.loads and stream.level.kind == "element":
-                at, next, width = pointer(stream), f"{first} + {self.length}", size
-                if stream.dtype == "uint4":
-                    next, width = f"({next}) / 2", size // 2
-                lines.append(f"ahead({at} + {next}, {width} * sizeof *{at});")
+        loads = [s for s in self._here() if s in self.sweep.loads and s.level.kind == "element"]
+        for stream in loads[which]:
+            at, next, width = pointer(stream), f"{first} + {self.length}", size
+            if stream.dtype == "uint4":
+                next, width = f"({next}) / 2", size // 2
+            lines.append(f"ahead({at} + {next}, {width} * sizeof *{at});")
         return lines
 
     # ------------------------------------------------------------ values of other levels

@@ -19,8 +19,10 @@ from ..ir import Node
 
 # How tightly an expression holds together. Python's and C's orders agree as far as they are used;
 # Python's `|` and `&` (on booleans) bind more tightly than comparisons. TYPED is as loose as LOOSE,
-# for arguments of which Triton would read a plain number as a float32.
-TYPED, LOOSE, CHOICE, OR, AND, COMPARE, BITOR, BITAND, ADD, MUL, UNARY, ATOM = range(12)
+# for arguments of which Triton would read a plain number as a float32. A LINK is no number of the
+# language but a step towards one, which the next link of a chain takes as it is: the forms `link`
+# and `unlinked` lead from a number to it and back.
+LINK, TYPED, LOOSE, CHOICE, OR, AND, COMPARE, BITOR, BITAND, ADD, MUL, UNARY, ATOM = range(13)
 
 BOOLEAN = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not"})
 _LOGIC = frozenset({"and", "or", "not"})
@@ -39,6 +41,9 @@ class Form:
     def repeats(self) -> bool:
         """Whether an argument is written more than once, so that it deserves a name."""
         return any(self.text.count(f"{{{k}}}") > 1 for k in range(len(self.takes)))
+
+
+_NO_FORM = Form("", ATOM, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,17 @@ def expression(node: Node, names: Mapping[Node, str], syntax: Syntax) -> str:
 
 def definition(node: Node, names: Mapping[Node, str], syntax: Syntax) -> str:
     """What the line that names `node` says: its operation, on named or inlined arguments."""
-    text, _ = _written(node, names, syntax, LOOSE)
-    return text
+    return _bound(*_written(node, names, syntax, LOOSE), syntax, LOOSE)
+
+
+def links(node: Node, syntax: Syntax) -> list[Node]:
+    """The arguments of `node` with which a chain goes on in it."""
+
+    def form(of: Node) -> Form:
+        return syntax.forms.get(syntax.spell(of), _NO_FORM)
+
+    takes = zip(node.args, form(node).takes, strict=False)
+    return [arg for arg, needed in takes if needed == LINK == form(arg).binds]
 
 
 def is_boolean(node: Node) -> bool:
@@ -81,9 +95,13 @@ def is_integer(node: Node) -> bool:
 def _at(node: Node, names: Mapping[Node, str], syntax: Syntax, needed: int) -> str:
     """`node` where something that binds like `needed` stands around it."""
     name = names.get(node)
-    if name is not None:
-        return name
-    text, binds = _written(node, names, syntax, needed)
+    text, binds = (name, ATOM) if name is not None else _written(node, names, syntax, needed)
+    return _bound(text, binds, syntax, needed)
+
+
+def _bound(text: str, binds: int, syntax: Syntax, needed: int) -> str:
+    if (binds == LINK) != (needed == LINK):
+        return syntax.forms["link" if needed == LINK else "unlinked"].text.format(text)
     return text if binds >= needed else f"({text})"
 
 

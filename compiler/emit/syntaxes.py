@@ -21,6 +21,7 @@ from .expressions import (
     BITAND,
     BITOR,
     COMPARE,
+    LINK,
     LOOSE,
     MUL,
     OR,
@@ -115,8 +116,6 @@ def _c_spell(node: Node) -> str:
             return f"{node.op}:{node.attr}"
         case "maximum" | "minimum" if node.args[1].op == "const":
             return f"{node.op}:number"
-        case "affine_product" if node.args[0] is node.args[1]:
-            return "affine_product:square"
         case "affine_product" | "affine_quotient":
             shared = [k for k, arg in enumerate(node.args) if arg.level.is_coarse]
             return f"{node.op}:{shared[-1]}" if shared else node.op
@@ -155,13 +154,15 @@ C = Syntax(
         "away": call_form("AWAY"),
         "copysign": call_form("COPYSIGN", 2),
         "dynamic_code": Form("{0}", LOOSE, (LOOSE,)),  # a number: `encode` makes its code
-        **{op: call_form(op.upper(), 2) for op in ("affine_product", "affine_quotient")},
-        "affine_product:square": Form("AFFINE_SQUARE({0})", ATOM, (LOOSE, LOOSE)),
-        "affine_product:0": Form("AFFINE_SCALED({1}, {0})", ATOM, (LOOSE, LOOSE)),
-        "affine_product:1": call_form("AFFINE_SCALED", 2),
-        "affine_quotient:0": call_form("AFFINE_QUOTIENT", 2),
-        "affine_quotient:1": call_form("AFFINE_DIVIDED", 2),
-        "affine_root": call_form("AFFINE_ROOT"),
+        "affine_product": Form("AFFINE_PRODUCT({0}, {1})", LINK, (LINK, LINK)),
+        "affine_product:0": Form("AFFINE_SCALED({1}, {0})", LINK, (LOOSE, LINK)),
+        "affine_product:1": Form("AFFINE_SCALED({0}, {1})", LINK, (LINK, LOOSE)),
+        "affine_quotient": Form("AFFINE_QUOTIENT({0}, {1})", LINK, (LINK, LINK)),
+        "affine_quotient:0": Form("AFFINE_QUOTIENT({0}, {1})", LINK, (LINK, LINK)),
+        "affine_quotient:1": Form("AFFINE_DIVIDED({0}, {1})", LINK, (LINK, LOOSE)),
+        "affine_root": Form("AFFINE_ROOT({0})", LINK, (LINK,)),
+        "link": Form("AFFINE_OF({0})", LINK, (LOOSE,)),
+        "unlinked": Form("VALUE_OF({0})", ATOM, (LINK,)),
         "clamp": call_form("CLAMP", 3),
         "max_number": call_form("MAX_NUMBER", 2),
         "min_number": call_form("MIN_NUMBER", 2),
