@@ -259,7 +259,9 @@ def ranger21_finish_1(scalars, values, partials, spans, REAL: tl.constexpr):
     numel_ = tl.load(numbers + 12).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    tl.store(values + 6 * tensor + 2, inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std)
+    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_value = inverse_correction_beta2 * sum_ + add_value_term
+    tl.store(values + 6 * tensor + 2, add_value)
     tl.store(values + 6 * tensor + 3, numel_)
 
 
@@ -690,7 +692,9 @@ def ranger21_finish_3(scalars, values, partials, spans, REAL: tl.constexpr):
     numel_ = tl.load(numbers + 12).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    tl.store(values + 6 * tensor + 2, inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std)
+    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_value = inverse_correction_beta2 * sum_ + add_value_term
+    tl.store(values + 6 * tensor + 2, add_value)
     tl.store(values + 6 * tensor + 3, numel_)
 
 
@@ -1627,7 +1631,9 @@ def ranger21_finish_5(scalars, values, partials, spans, REAL: tl.constexpr):
     sum_2 = tl.load(values + 6 * tensor + 2).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    tl.store(values + 6 * tensor + 5, inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2)
+    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_value = inverse_correction_beta2 * sum_ + add_value_term
+    tl.store(values + 6 * tensor + 5, add_value)
 
 
 @kernel
@@ -2143,7 +2149,9 @@ def ranger21_finish_8(scalars, values, partials, spans, REAL: tl.constexpr):
     sum_2 = tl.load(values + 6 * tensor + 2).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    tl.store(values + 6 * tensor + 5, inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2)
+    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_value = inverse_correction_beta2 * sum_ + add_value_term
+    tl.store(values + 6 * tensor + 5, add_value)
 
 
 @kernel
@@ -4240,7 +4248,10 @@ def ranger21_finish_1_torch(
     """What is computed per tensor after a pass."""
     deviation = torch.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value = inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_value = (
+        inverse_correction_beta2 * sum_
+        + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    )
     return add_value, torch.tensor(numel_, dtype=torch.float64)
 
 
@@ -4356,7 +4367,10 @@ def ranger21_finish_3_torch(
     """What is computed per tensor after a pass."""
     deviation = torch.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value = inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_value = (
+        inverse_correction_beta2 * sum_
+        + one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    )
     return add_value, torch.tensor(numel_, dtype=torch.float64)
 
 
@@ -4591,7 +4605,10 @@ def ranger21_finish_5_torch(
     """What is computed per tensor after a pass."""
     deviation = torch.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value = inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_value = (
+        inverse_correction_beta2 * sum_
+        + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    )
     return (add_value,)
 
 
@@ -4715,7 +4732,10 @@ def ranger21_finish_8_torch(
     """What is computed per tensor after a pass."""
     deviation = torch.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value = inverse_correction_beta2 * sum_ + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_value = (
+        inverse_correction_beta2 * sum_
+        + one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    )
     return (add_value,)
 
 

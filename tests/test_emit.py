@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hand_programs import SPAN, Hand, adamw, lamb, per_cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepc import generated
 from stepc.compiler.emit.body import straight_body, sweep_body
 from stepc.compiler.emit.expressions import expression
 from stepc.compiler.emit.names import identifier
@@ -165,6 +167,15 @@ def test_names_are_identifiers_of_their_own() -> None:
 def sweep_of(program: Program) -> tuple[Plan, Sweep]:
     plan = schedule(program)
     return plan, plan.sweeps[0]
+
+
+def test_no_value_hides_a_function_of_c() -> None:
+    """What a kernel calls is never the name of a value in it."""
+    texts = [getattr(generated, name).c_source for name in generated.__all__]
+    text = re.sub(r"__attribute__\(\(.*?\)\) ", "", "\n".join(texts))
+    called = set(re.findall(r"^(?:static|#define) [^(=]*?(\w+)\(", text, re.MULTILINE))
+    assert {"encode", "ahead", "where", "store_bf16", "SQRT", "JOIN"} <= called
+    assert [name for name in sorted(called) if identifier(name) == name] == []
 
 
 def test_a_new_value_takes_the_old_ones_name_when_that_is_done_with() -> None:

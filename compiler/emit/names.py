@@ -30,7 +30,8 @@ round_by_chance base reduce sum min max abs range byte binade half_ulp copysign 
 e5m2_code e5m2_value dynamic_code dynamic_value inverse affine_product affine_quotient affine_root
 malloc free memset
 in_half_ulps look_up place_of quotient finish_table look_up_most look_up_bytes weave_bytes
-weave_pairs Table Bytes Signs Pairs Fours
+weave_pairs Table Bytes Signs Pairs Fours ahead encode encode_most each_fourth finish_map places_of
+least_with repeated repeat_last pack unpack bits_of float_of upper_bf16 max_number min_number where
 """.split()
 _KERNEL = """
 tl torch kernel count tasks pointers shapes scalars values totals partials spans task tensor
@@ -42,8 +43,11 @@ size_5 tile_top tile_left tile_bottom tile_right tile_width tiles_across first b
 place strips down at tiles_down band bands_end
 """.split()
 _RESERVED = frozenset([*keyword.kwlist, *keyword.softkwlist, *_C_WORDS, *_LIBRARY, *_KERNEL])
-# Ends of the names that targets make for themselves: pointers, sums as they grow, values kept.
-_ENDS = re.compile(r"_(all|at|cell|kept|lanes|length|lost|next|part|table|tile|total)$")
+# Ends of the names that targets make for themselves: pointers, sums as they grow, values kept,
+# functions of one dtype.
+_ENDS = re.compile(
+    r"_(all|at|cell|kept|lanes|length|lost|next|part|table|tile|total|f16|bf16|f32|f64)$"
+)
 _LONGEST = 32
 _WORDS = {"min_number": "least", "max_number": "most", "round_even": "rounded"}
 _INVENTED = re.compile(r"^(?:(?:least|most|rounded|abs|sqrt|floor|binade|byte|clamp|copysign)_)+")
@@ -120,7 +124,8 @@ def identifier(text: str) -> str:
     safe = re.sub(r"\W", "_", text.rpartition(".")[2], flags=re.ASCII) or "x"
     if safe[0].isdigit():
         safe = f"x{safe}"
-    return f"{safe}_" if safe in _RESERVED or _ENDS.search(safe) else safe
+    is_macro = len(safe) > 1 and safe.isupper()
+    return f"{safe}_" if is_macro or safe in _RESERVED or _ENDS.search(safe) else safe
 
 
 def _base(node: Node, names: dict[Node, str]) -> str:

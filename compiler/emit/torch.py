@@ -25,7 +25,7 @@ from ..ir import ORDER, REDUCTIONS, Node
 from ..plan import Finish, MatrixStep, Plan, PlanStep, Sweep
 from .body import Body, Line, straight_body
 from .expressions import expression
-from .layout import WIDTH, call, lines
+from .layout import WIDTH, assignment, call, lines
 from .names import identifier
 from .render import render
 from .spelled import spelled_out
@@ -207,7 +207,7 @@ class _Writer:
         short: list[str] = []
         for name, part in parts:
             long = len(part) > WIDTH // 2
-            before += fitted(f"{name} = {part}") if long else []
+            before += [line[4:] for line in assignment(name, part, 4)] if long else []
             short.append(name if long else part)
         flat = f"return {', '.join(short)}" if len(short) > 1 else f"return ({short[0]},)"
         if len(flat) + 4 <= WIDTH:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from ..plan import Finish, Plan, Slot
 from .body import straight_body
 from .expressions import expression
+from .layout import WIDTH
+from .spelling import spell
 from .syntaxes import TRITON
 from .triton_frame import Frame, KernelText, address, barrier, kernel_text, slot_of, word
 from .triton_partials import COMBINE, NEUTRAL, TAKE, slot_name
@@ -64,8 +66,11 @@ def finish_kernel(
     names = frame.body.names
     frame.lines += barrier(finish.loads, [store.stream for store in finish.stores])
     for slot, node in finish.values:
-        value = expression(node, names, TRITON)
-        frame.lines.append(f"tl.store({frame.slot_at(slot)}, {value})")
+        value, at = expression(node, names, TRITON), frame.slot_at(slot)
+        if len(at) + len(value) > WIDTH - 20:
+            frame.lines += spell(f"{slot.name}_value", node, names, TRITON)
+            value = f"{slot.name}_value"
+        frame.lines.append(f"tl.store({at}, {value})")
     for store in finish.stores:
         value = expression(store.value, names, TRITON)
         frame.lines.append(f"tl.store({address(store.stream)}, {value})")
