@@ -259,9 +259,9 @@ def ranger21_finish_1(scalars, values, partials, spans, REAL: tl.constexpr):
     numel_ = tl.load(numbers + 12).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
-    add_value = inverse_correction_beta2 * sum_ + add_value_term
-    tl.store(values + 6 * tensor + 2, add_value)
+    add_kept_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_kept = inverse_correction_beta2 * sum_ + add_kept_term
+    tl.store(values + 6 * tensor + 2, add_kept)
     tl.store(values + 6 * tensor + 3, numel_)
 
 
@@ -692,9 +692,9 @@ def ranger21_finish_3(scalars, values, partials, spans, REAL: tl.constexpr):
     numel_ = tl.load(numbers + 12).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
-    add_value = inverse_correction_beta2 * sum_ + add_value_term
-    tl.store(values + 6 * tensor + 2, add_value)
+    add_kept_term = one_minus_beta2_over_correction_beta2 * factor * factor * grad_std
+    add_kept = inverse_correction_beta2 * sum_ + add_kept_term
+    tl.store(values + 6 * tensor + 2, add_kept)
     tl.store(values + 6 * tensor + 3, numel_)
 
 
@@ -1631,9 +1631,9 @@ def ranger21_finish_5(scalars, values, partials, spans, REAL: tl.constexpr):
     sum_2 = tl.load(values + 6 * tensor + 2).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
-    add_value = inverse_correction_beta2 * sum_ + add_value_term
-    tl.store(values + 6 * tensor + 5, add_value)
+    add_kept_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_kept = inverse_correction_beta2 * sum_ + add_kept_term
+    tl.store(values + 6 * tensor + 5, add_kept)
 
 
 @kernel
@@ -2149,9 +2149,9 @@ def ranger21_finish_8(scalars, values, partials, spans, REAL: tl.constexpr):
     sum_2 = tl.load(values + 6 * tensor + 2).to(REAL)
     deviation = tl.sqrt(inverse_numel * grad_std) * scalar  # ranger21.opt:13
     factor = 1.0 / (many * deviation + scalar_2)
-    add_value_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
-    add_value = inverse_correction_beta2 * sum_ + add_value_term
-    tl.store(values + 6 * tensor + 5, add_value)
+    add_kept_term = one_minus_beta2_over_correction_beta2 * factor * factor * sum_2
+    add_kept = inverse_correction_beta2 * sum_ + add_kept_term
+    tl.store(values + 6 * tensor + 5, add_kept)
 
 
 @kernel

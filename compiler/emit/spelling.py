@@ -23,6 +23,18 @@ def spell(
     return _spell(name, node, known, {*names.values(), name}, syntax, indent)
 
 
+def kept(
+    name: str, node: Node, names: Mapping[Node, str], syntax: Syntax, width: int
+) -> tuple[list[str], str]:
+    """A value for a place so wide; if it is too long for that, the lines that give it a name from
+    that of what keeps it."""
+    value = expression(node, names, syntax)
+    if len(value) <= width:
+        return [], value
+    name = f"{name.rpartition('.')[2]}_kept"
+    return spell(name, node, names, syntax), name
+
+
 def _spell(
     name: str,
     node: Node,

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 
 from ..plan import Finish, Plan, Slot
 from .body import straight_body
-from .expressions import expression
 from .layout import WIDTH
-from .spelling import spell
+from .spelling import kept
 from .syntaxes import TRITON
 from .triton_frame import Frame, KernelText, address, barrier, kernel_text, slot_of, word
 from .triton_partials import COMBINE, NEUTRAL, TAKE, slot_name
@@ -65,15 +64,11 @@ def finish_kernel(
     frame.open_numbers(known=combined)
     names = frame.body.names
     frame.lines += barrier(finish.loads, [store.stream for store in finish.stores])
-    for slot, node in finish.values:
-        value, at = expression(node, names, TRITON), frame.slot_at(slot)
-        if len(at) + len(value) > WIDTH - 20:
-            frame.lines += spell(f"{slot.name}_value", node, names, TRITON)
-            value = f"{slot.name}_value"
-        frame.lines.append(f"tl.store({at}, {value})")
-    for store in finish.stores:
-        value = expression(store.value, names, TRITON)
-        frame.lines.append(f"tl.store({address(store.stream)}, {value})")
+    made = [(slot.name, frame.slot_at(slot), node) for slot, node in finish.values]
+    made += [(s.stream.name, address(s.stream), s.value) for s in finish.stores]
+    for kept_as, at, node in made:
+        before, value = kept(kept_as, node, names, TRITON, WIDTH - 20 - len(at))
+        frame.lines += [*before, f"tl.store({at}, {value})"]
     body = [*lines, *frame.lines]
     if alone and any(word(line, "tensor") for line in body):
         body.insert(0, "tensor = 0")

@@ -25,7 +25,7 @@ from ..plan import Plan
 from .body import Line, stream_of
 from .expressions import expression
 from .layout import WIDTH
-from .spelling import commented, fitted, spell
+from .spelling import commented, fitted, kept, spell
 from .syntaxes import TRITON
 from .triton_frame import (
     CONSTANTS,
@@ -154,10 +154,9 @@ class TileWriter:
                 self.lines += fitted(f"store_packed({where}, {value}, {sizes})")
                 continue
             at = _element_at(self.frame.plan, store.stream)
-            if len(at) + len(value) > WIDTH - 40:
-                name = f"{store.stream.name.rpartition('.')[2]}_kept"
-                self.lines += spell(name, store.value, self.names, TRITON)
-                value = name
+            name, width = store.stream.name, WIDTH - 40 - len(at)
+            before, value = kept(name, store.value, self.names, TRITON, width)
+            self.lines += before
             if self.geometry.plane and store.stream.level == ELEMENT:
                 where = f"{address(store.stream)}, first, end, {value}, {self.geometry.plane}"
                 self.lines += fitted(f"store_planes({where})")
